@@ -1,1 +1,62 @@
-pub mod x {}
+//! A dlopen that reaches every rank of an MPI job.
+//!
+//! A rank loads a shared library or imports a Python module; dlcast makes every rank do the same, tells every rank the
+//! same outcome, and says which rank failed and why.
+//!
+//! ```no_run
+//! use dlcast::{OpenFlags, Options, Session};
+//!
+//! let universe = mpi::initialize().ok_or("MPI is initialised already")?;
+//! let session = Session::attach(&universe.world(), Options::default())?;
+//! if session.rank() == 0 {
+//!     session.record_library("./libheat.so", OpenFlags::NOW)?; // This rank alone wants it,
+//! }
+//! let report = session.sync()?; // and now every rank has it.
+//! assert_eq!(report.committed.len(), 1);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Words
+//! A **request** is one wish of one rank: load a library, import a module. In a **round** all ranks agree on the union of
+//! their requests, carry them out, and agree on each outcome: the **verdict**, committed on every rank or undone on every
+//! rank. Libraries are the same by **identity** (name, size, build id, content), never by path or position. Requests can
+//! be *recorded* anywhere; waiting for other ranks happens at **safe points** only: never inside a constructor, inside
+//! dlopen or inside an import.
+//!
+//! # Layout
+//! In the order of flow.
+//! - Vocabulary: [`ranks`], [`error`], [`config`]
+//! - Values and pure functions: [`request`], [`identity`], [`plan`], [`outcome`], [`wire`], [`rollcall`]
+//! - [`round`]: the way of a request as a state machine without I/O
+//! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`intercept`] (what was opened),
+//!   [`layers`] (ELF)
+//! - [`session`]: joins them
+//! - [`capi`]: the C ABI, over which the Python package is written
+
+pub mod capi;
+pub mod comm;
+pub mod config;
+pub mod error;
+pub mod host;
+pub mod identity;
+pub mod importer;
+pub mod intercept;
+pub mod layers;
+pub mod outcome;
+pub mod plan;
+pub mod ranks;
+pub mod request;
+pub mod rollcall;
+pub mod round;
+pub mod session;
+#[cfg(test)]
+mod tests;
+pub mod wire;
+
+pub use comm::mpi::UserComm;
+pub use config::{Mode, Timeout};
+pub use error::{CallError, RankFailure, Undone};
+pub use host::dl::Library;
+pub use identity::Identity;
+pub use request::OpenFlags;
+pub use session::{Options, Session, SyncReport};

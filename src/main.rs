@@ -1,1 +1,2 @@
-fn main(){}
+//! The `dlcast` command. It loads no MPI: environments are built where there is none.
+fn main() {}

@@ -1,0 +1,112 @@
+//! The command that starts a case: the launcher with its quirks, which are data in `ci/mpi/`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libtest_mimic::Failed;
+
+use crate::case::Case;
+
+/// How jobs are started with one MPI.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    program: String,
+    environment: BTreeMap<String, String>,
+    here: PathBuf,
+}
+
+impl Launcher {
+    /// `DLCAST_MPIRUN` and the file that `DLCAST_MPI_ENV` names, by default Debian's Open MPI.
+    pub fn from_environment(here: &Path) -> Launcher {
+        let file = std::env::var_os("DLCAST_MPI_ENV")
+            .map_or_else(|| here.join("../ci/mpi/openmpi4-debian.env"), PathBuf::from);
+        let text = fs::read_to_string(&file).unwrap_or_else(|error| panic!("cannot read {}: {error}", file.display()));
+        let (own, mut environment): (BTreeMap<String, String>, BTreeMap<String, String>) = text
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .map(|line| line.split_once('=').unwrap_or_else(|| panic!("{}: `{line}` has no `=`", file.display())))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .partition(|(key, _)| key.starts_with("CI_"));
+        environment.retain(|key, _| std::env::var_os(key).is_none());
+        let program = std::env::var("DLCAST_MPIRUN").ok().or_else(|| own.get("CI_LAUNCHER").cloned());
+        Launcher { program: program.unwrap_or_else(|| "mpirun".to_owned()), environment, here: here.to_owned() }
+    }
+
+    /// The command line of a case; `folder` is its own and goes away with everything in it.
+    pub fn command(&self, case: &Case, ranks: u32, folder: &Path) -> Result<Command, Failed> {
+        let program = match case.program.strip_suffix(".c") {
+            Some(_) => self.compiled(&case.program, folder)?,
+            None => built_program(&case.program)?,
+        };
+        let mut command = if ranks == 0 {
+            Command::new(&program)
+        } else {
+            let mut command = Command::new(&self.program);
+            command.args(["-n", &ranks.to_string()]).arg(&program);
+            command
+        };
+        let scratch = folder.join("scratch");
+        fs::create_dir(&scratch)?;
+        fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
+        command.args(&case.args).envs(&self.environment);
+        // What the launcher leaves behind when it is killed goes away with the folder.
+        command.env("TMPDIR", folder);
+        for (key, value) in &case.env {
+            command.env(key, value.replace("{scratch}", scratch.to_str().ok_or("a folder with a strange name")?));
+        }
+        command.env("DLCAST_TEST_SCRATCH", &scratch);
+        Ok(command)
+    }
+
+    /// Compiles a C program as its users do: `mpicc`, with what pkg-config says about dlcast.
+    fn compiled(&self, source: &str, folder: &Path) -> Result<PathBuf, Failed> {
+        let library = built_library()?;
+        let lib = folder.join("lib");
+        fs::create_dir(&lib)?;
+        symlink(&library, lib.join("libdlcast.so"))?;
+        symlink(&library, lib.join("libdlcast.so.0"))?;
+        let program = folder.join(source.trim_end_matches(".c"));
+        let mut command = Command::new(std::env::var("MPICC").unwrap_or_else(|_| "mpicc".to_owned()));
+        command
+            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-o"])
+            .arg(&program)
+            .arg(self.here.join("fixtures").join(source))
+            .arg(format!("-I{}", self.here.join("../include").display()))
+            .arg(format!("-L{}", lib.display()))
+            .arg(format!("-Wl,-rpath,{}", lib.display()))
+            .args(["-ldlcast", "-ldl"])
+            .envs(&self.environment);
+        let output = command.output()?;
+        if output.status.success() {
+            Ok(program)
+        } else {
+            Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)).into())
+        }
+    }
+}
+
+/// A folder with a short name: Open MPI puts sockets in it. Other users may enter it.
+pub fn scratch_folder() -> Result<tempfile::TempDir, Failed> {
+    let folder = tempfile::Builder::new().prefix("dlc-").tempdir()?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}
+
+/// The profile's folder, of which this test runs in `deps`.
+fn profile_folder() -> Result<PathBuf, Failed> {
+    let this = std::env::current_exe()?;
+    Ok(this.parent().and_then(Path::parent).ok_or("a test runs in target/<profile>/deps")?.to_owned())
+}
+
+fn built_program(name: &str) -> Result<PathBuf, Failed> {
+    let path = profile_folder()?.join(name);
+    if path.exists() { Ok(path) } else { Err(format!("no program {name}: cargo test builds src/bin/{name}.rs").into()) }
+}
+
+fn built_library() -> Result<PathBuf, Failed> {
+    let path = profile_folder()?.join("libdlcast.so");
+    if path.exists() { Ok(path) } else { Err("no libdlcast.so: run `cargo build --package dlcast` first".into()) }
+}

@@ -1,0 +1,54 @@
+"""The exceptions: what went wrong, and on which ranks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RankFailure:
+    """Why one rank could not do what was asked for."""
+
+    rank: int
+    host: str
+    phase: str
+    """Where on the way of the request: "resolve", "stage", "open", "import", "call"."""
+    message: str
+    """The exception's last line, or what the loader said."""
+    traceback: str | None = None
+    """Of a module body that raised, without the frames of importlib and dlcast."""
+
+
+class SessionError(RuntimeError):
+    """The session cannot be used: MPI is missing, finalised or another one, or a deadline has passed."""
+
+
+class SessionTimeout(SessionError, TimeoutError):
+    """The deadline passed in this call; the text names the ranks that did not come. The session has ended."""
+
+
+class GlobalImportError(ImportError):
+    """A module could not be imported on every rank, and so is visible on none."""
+
+    failures: list[RankFailure]
+    """Every failing rank, in ascending order."""
+
+    def __init__(
+        self, text: str = "", *, name: str | None = None, failures: Iterable[RankFailure] = ()
+    ) -> None:
+        """The text is the whole report; `name` is the module."""
+        super().__init__(text, name=name)
+        self.failures = list(failures)
+
+
+class GlobalLoadError(OSError):
+    """A library could not be loaded on every rank, and so is visible on none."""
+
+    failures: list[RankFailure]
+    """Every failing rank, in ascending order."""
+
+    def __init__(self, text: str = "", *, failures: Iterable[RankFailure] = ()) -> None:
+        """The text is the whole report."""
+        super().__init__(text)
+        self.failures = list(failures)

@@ -1,0 +1,372 @@
+"""Sessions and their collective calls, stepped in the caller's thread, which does the imports itself."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import os
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, TypeVar
+
+from dlcast import _importer, _native
+from dlcast._errors import GlobalImportError, GlobalLoadError, SessionError
+from dlcast._future import Future
+from dlcast._interrupts import Interrupts
+from dlcast._report import SyncReport, sync_report, undone
+
+_MODES = {None: -1, "collective": 0, "service": 1}
+_NOT_A_MODULE = '"module" arg to "import_global" must be a ModuleType or str type'
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """What a rank leaves for the next round."""
+
+    name: str | bytes
+    """A module's name, or a library's path."""
+    flags: int = 0
+
+
+class _Pending:
+    """What was recorded on a communicator, and which futures wait for it."""
+
+    def __init__(self) -> None:
+        self.requests: list[_Request] = []
+        self.futures: dict[str, list[Future]] = {}
+
+
+class Session:
+    """The ranks of one communicator, which agree on what they load. Made by `attach`."""
+
+    def __init__(self, handle: int) -> None:
+        """Of a session that the library has made."""
+        self._handle = handle
+        self._futures: dict[str, list[Future]] = {}
+        self._timeout: float | None = None
+        self.rank, self.size = _native.native().rank_and_size(handle)
+
+    def __repr__(self) -> str:
+        """Says where this rank is."""
+        return f"<dlcast.Session: rank {self.rank} of {self.size}>"
+
+    def import_global(
+        self,
+        module: str | ModuleType,
+        check_depth: bool = True,
+        block: bool = True,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """As `dlcast.import_global`, for the ranks of this session."""
+        if not block:
+            return self._promise(_module_name(module))
+        name = self._argument(lambda: _module_name(module), timeout)
+        if _importer.inside_import():
+            return _import_nested(self._record, name, check_depth)
+        report = self._call("DLCAST_VERB_IMPORT", name.encode(), 0, timeout)
+        own = report["own"]
+        if own["outcome"] == "undone":
+            raise _import_error(report["undone"][own["index"]])
+        return _importer.import_here(name)
+
+    def load_global(
+        self,
+        path: str | bytes | os.PathLike[Any],
+        mode: int = ctypes.RTLD_LOCAL,
+        *,
+        timeout: float | None = None,
+    ) -> ctypes.CDLL:
+        """As `dlcast.load_global`, for the ranks of this session."""
+        name, flags = self._argument(lambda: _library(path, mode), timeout)
+        if _importer.inside_import():
+            return _load_nested(self._record, name, flags)
+        report = self._call("DLCAST_VERB_LOAD", name, flags, timeout)
+        own = report["own"]
+        if own["outcome"] == "undone":
+            item = undone(report["undone"][own["index"]])
+            raise GlobalLoadError(str(item), failures=item.failures)
+        return ctypes.CDLL(own["path"], mode, handle=own["handle"])
+
+    def sync(self, *, timeout: float | None = None) -> SyncReport:
+        """As `dlcast.sync`, for the ranks of this session."""
+        _refuse_inside_import("sync")
+        return sync_report(self._call("DLCAST_VERB_SYNC", None, 0, timeout))
+
+    def record(self) -> AbstractContextManager[None]:
+        """As `dlcast.record`, for the ranks of this session."""
+        from dlcast._record import recording  # The other way round, record() needs attach().
+
+        return recording(self._handle)
+
+    def _argument(self, read: Callable[[], _T], timeout: float | None) -> _T:
+        """A bad argument still takes part in the round: the other ranks are in it, and must not hang."""
+        try:
+            return read()
+        except Exception as error:
+            if not _importer.inside_import():
+                self._call("DLCAST_VERB_INVALID", str(error).encode(errors="backslashreplace"), 0, timeout)
+            raise
+
+    def _record(self, request: _Request) -> None:
+        library = _native.native()
+        if isinstance(request.name, bytes):
+            library.record_library(self._handle, request.name, request.flags)
+        else:
+            library.record_module(self._handle, request.name)
+
+    def _promise(self, name: str) -> Future:
+        future = Future(name, lambda seconds: self.sync(timeout=seconds))
+        # Known before it is recorded: a round of another thread may decide at once.
+        self._futures.setdefault(name, []).append(future)
+        self._record(_Request(name))
+        return future
+
+    def _adopt(self, pending: _Pending) -> None:
+        for name, futures in pending.futures.items():
+            self._futures.setdefault(name, []).extend(futures)
+        for request in pending.requests:
+            self._record(request)
+
+    def _call(self, verb: str, name: bytes | None, flags: int, timeout: float | None) -> dict[str, Any]:
+        """Steps one collective call to its end, and gives its report."""
+        seconds = _seconds(self._timeout if timeout is None else timeout)
+        library = _native.native()
+        with Interrupts() as interrupts:
+            jobs = _importer.Jobs(self, interrupts)
+            call = library.begin(self._handle, getattr(library.lib, verb), name, flags, seconds)
+            while (step := library.step(call)).status == library.lib.DLCAST_JOB:
+                library.answer(call, do_job(library, jobs, step))
+            report = library.report()
+        self._decide_futures(report)
+        if jobs.interrupt is not None:
+            raise jobs.interrupt
+        return report
+
+    def _decide_futures(self, report: dict[str, Any]) -> None:
+        verdicts: dict[str, GlobalImportError | None] = {}
+        for item in report["committed"]:
+            if item["kind"] == "module":
+                verdicts[item["name"]] = None
+        for item in report["undone"]:
+            if item["kind"] == "module":
+                verdicts[item["name"]] = _import_error(item)
+        for name, error in verdicts.items():
+            for future in self._futures.pop(name, ()):
+                future._decide(error)
+
+
+class _Unattached:
+    """Stands for the session of a communicator that has none yet, where attaching would have to wait."""
+
+    def __init__(self, comm: Any, key: int) -> None:
+        self._comm = comm
+        self._pending = _pending.setdefault(key, _Pending())
+
+    def import_global(
+        self, module: str | ModuleType, check_depth: bool, block: bool, *, timeout: float | None
+    ) -> Any:
+        name = _module_name(module)
+        if block:
+            return _import_nested(self._pending.requests.append, name, check_depth)
+        future = Future(name, lambda seconds: sync(self._comm, timeout=seconds))
+        self._pending.futures.setdefault(name, []).append(future)
+        self._pending.requests.append(_Request(name))
+        return future
+
+    def load_global(
+        self, path: str | bytes | os.PathLike[Any], mode: int, *, timeout: float | None
+    ) -> ctypes.CDLL:
+        return _load_nested(self._pending.requests.append, *_library(path, mode))
+
+
+# By session handle, which is never reused in a process.
+_sessions: dict[int, Session] = {}
+# By communicator: its session, as far as it is known here, and what waits for it to get one.
+_attached: dict[int, Session] = {}
+_pending: dict[int, _Pending] = {}
+
+
+def attach(comm: Any = None, *, mode: str | None = None, timeout: float | None = None) -> Session:
+    """The session of a communicator.
+
+    Collective at the first call on a communicator, and local from then on. `comm` is an mpi4py
+    intracommunicator or anything with a `py2f` method; None is MPI.COMM_WORLD. `mode` is "collective" or
+    "service"; None, what DLCAST_MODE says. `timeout` is the deadline in seconds, of this call and of those on
+    the session that name no other; None, what DLCAST_TIMEOUT says; `math.inf`, none at all.
+    """
+    if mode not in _MODES:
+        raise ValueError(f'"mode" must be "collective" or "service", not {mode!r}')
+    session = _attach(comm, mode, timeout)
+    if timeout is not None:
+        session._timeout = timeout
+    return session
+
+
+def import_global(
+    module: str | ModuleType,
+    check_depth: bool = True,
+    block: bool = True,
+    *,
+    comm: Any = None,
+    timeout: float | None = None,
+) -> Any:
+    """Imports a module on every rank, or on none.
+
+    Collective: every rank calls this, for this module or another one, or `sync`, or `load_global`. Gives the
+    module. Where any rank cannot import it, every rank that asked raises GlobalImportError, which names the
+    ranks that failed and holds their tracebacks, and the module is taken out of `sys.modules` again.
+
+    Inside an `import` nothing may wait: there it imports on this rank, and with `check_depth` leaves it to
+    the round that this import is part of, if there is one; else it is recorded for the next round. With
+    `block=False` it records, and gives a `Future`.
+    """
+    return _session_of(comm, not block, timeout).import_global(module, check_depth, block, timeout=timeout)
+
+
+def load_global(
+    path: str | bytes | os.PathLike[Any],
+    mode: int = ctypes.RTLD_LOCAL,
+    *,
+    comm: Any = None,
+    timeout: float | None = None,
+) -> ctypes.CDLL:
+    """Loads a shared library on every rank, or on none.
+
+    Collective, as `import_global`; the error is GlobalLoadError. `mode` is what `ctypes.CDLL` takes. The
+    other ranks load the same library, whatever its path is there: same name, size, build id and content.
+    """
+    return _session_of(comm, False, timeout).load_global(path, mode, timeout=timeout)
+
+
+def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
+    """Agrees on everything that any rank has recorded.
+
+    Collective. What could not be done everywhere is undone and in the report, which is then false; it is not
+    raised.
+    """
+    _refuse_inside_import("sync")
+    return _attach(comm, None, timeout).sync(timeout=timeout)
+
+
+def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) -> _importer.Failure | None:
+    """Does what a step asks for."""
+    if step.job == library.lib.DLCAST_JOB_IMPORT:
+        return jobs.run(step.name)
+    if step.job == library.lib.DLCAST_JOB_UNDO:
+        jobs.undo(step.name)
+    else:
+        jobs.commit(step.name)
+    return None
+
+
+def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
+    if isinstance(comm, Session):
+        return comm
+    key = _key(comm)
+    if _importer.inside_import():
+        if key not in _attached:
+            _refuse_inside_import("attach")
+        return _attached[key]
+    handle = _native.native().attach(key, _MODES[mode], _seconds(timeout))
+    if handle not in _sessions:
+        _sessions[handle] = Session(handle)
+    session = _attached[key] = _sessions[handle]
+    if key in _pending:
+        session._adopt(_pending.pop(key))
+    return session
+
+
+def _session_of(comm: Any, local: bool, timeout: float | None) -> Session | _Unattached:
+    """The session to use: attached now, unless this call must not wait for other ranks."""
+    if isinstance(comm, Session):
+        return comm
+    if local or _importer.inside_import():
+        owner = _importer.owner()
+        if comm is None and isinstance(owner, Session):
+            return owner
+        key = _key(comm)
+        return _attached.get(key) or _Unattached(comm, key)
+    return _attach(comm, None, timeout)
+
+
+def _refuse_inside_import(call: str) -> None:
+    if _importer.inside_import():
+        raise SessionError(
+            f"{call}() inside an import would wait for other ranks while this one holds a module's lock; "
+            "call it after the import"
+        )
+
+
+def _import_nested(record: Callable[[_Request], None], name: str, check_depth: bool) -> ModuleType:
+    module = _importer.import_here(name)
+    # In a job of a round, every rank runs the enclosing module's body, and so this very line.
+    if not (check_depth and _importer.inside_job()):
+        record(_Request(name))
+    return module
+
+
+def _load_nested(record: Callable[[_Request], None], path: bytes, flags: int) -> ctypes.CDLL:
+    library = ctypes.CDLL(os.fsdecode(path), flags)
+    record(_Request(path, flags))
+    return library
+
+
+def _import_error(item: dict[str, Any]) -> GlobalImportError:
+    what = undone(item)
+    return GlobalImportError(str(what), name=what.name, failures=what.failures)
+
+
+def _module_name(module: object) -> str:
+    name = module.__name__ if isinstance(module, ModuleType) else module
+    if not isinstance(name, str):
+        raise TypeError(_NOT_A_MODULE)
+    if not name or name.startswith("."):
+        raise ValueError(f'"module" arg to "import_global" must be an absolute module name, not {name!r}')
+    if not name.isprintable():
+        raise ValueError(f'"module" arg to "import_global" is no module name: {name!r}')
+    return name
+
+
+def _library(path: str | bytes | os.PathLike[Any], mode: int) -> tuple[bytes, int]:
+    if not isinstance(mode, int):
+        raise TypeError(f'"mode" arg to "load_global" must be an int, not {type(mode).__name__}')
+    name = os.fsencode(path)
+    if not name or b"\0" in name:
+        raise ValueError(f'"path" arg to "load_global" names no file: {path!r}')
+    # ctypes, too, binds at once.
+    return name, mode | os.RTLD_NOW
+
+
+def _key(comm: Any) -> int:
+    """The number by which the library knows a communicator."""
+    if comm is None:
+        return int(_native.native().lib.DLCAST_COMM_WORLD)
+    mpi = sys.modules.get("mpi4py.MPI")
+    if mpi is not None:
+        if comm == mpi.COMM_WORLD:
+            return _key(None)
+        if isinstance(comm, mpi.Comm) and (comm == mpi.COMM_NULL or not isinstance(comm, mpi.Intracomm)):
+            raise TypeError(f"expecting an intracommunicator, not {comm!r}")
+        # Open MPI aborts the job when py2f is called then.
+        if mpi.Is_finalized() or not mpi.Is_initialized():
+            state = "has been finalised" if mpi.Is_finalized() else "has not been initialised"
+            raise SessionError(f"MPI {state}: no communicator can be used")
+    if not hasattr(comm, "py2f"):
+        raise TypeError(f"expecting an intracommunicator, not {type(comm).__name__}")
+    return int(comm.py2f())
+
+
+def _seconds(timeout: float | None) -> float:
+    """Negative asks for the default."""
+    if timeout is None:
+        return -1.0
+    seconds = float(timeout)
+    if math.isnan(seconds) or seconds < 0:
+        raise ValueError(f'"timeout" must be a number of seconds from 0 to inf, not {timeout!r}')
+    return seconds

@@ -1,0 +1,76 @@
+"""A native layer without ranks: remembers what it is told, and answers calls from a script."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from dlcast._native import Step
+
+JOB, IMPORT, COMMIT, UNDO = 100, 1, 2, 3
+NOTHING: dict[str, Any] = {"rounds": 0, "committed": [], "undone": [], "copies": []}
+
+
+def committed(name: str, **own: Any) -> dict[str, Any]:
+    """The report of a round that committed one module."""
+    item = {"kind": "module", "name": name, "ranks": [0]}
+    return {**NOTHING, "rounds": 1, "committed": [item], "own": {"outcome": "committed", "index": 0, **own}}
+
+
+def undone(name: str, **failure: Any) -> dict[str, Any]:
+    """The report of a round that undid one module."""
+    item = {"kind": "module", "name": name, "error": f"import of `{name}` failed", "failures": [failure]}
+    return {**NOTHING, "rounds": 1, "undone": [item], "own": {"outcome": "undone", "index": 0}}
+
+
+class FakeNative:
+    """What `_native.Native` does, without a library."""
+
+    lib = SimpleNamespace(
+        DLCAST_OK=0,
+        DLCAST_UNDONE=1,
+        DLCAST_JOB=JOB,
+        DLCAST_COMM_WORLD=-(2**31),
+        DLCAST_VERB_SYNC=0,
+        DLCAST_VERB_LOAD=1,
+        DLCAST_VERB_IMPORT=2,
+        DLCAST_VERB_INVALID=3,
+        DLCAST_JOB_IMPORT=IMPORT,
+        DLCAST_JOB_COMMIT=COMMIT,
+        DLCAST_JOB_UNDO=UNDO,
+    )
+
+    def __init__(self) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.steps: list[Any] = []
+        self.reports: list[dict[str, Any]] = []
+        self.answers: list[Any] = []
+
+    def attach(self, comm: int, mode: int, timeout: float) -> int:
+        return 7
+
+    def rank_and_size(self, session: int) -> tuple[int, int]:
+        return 0, 1
+
+    def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int:
+        self.told.append(("call", verb, name))
+        return 1
+
+    def step(self, call: int) -> Step:
+        step = self.steps.pop(0) if self.steps else Step(0)
+        return step() if callable(step) else step
+
+    def answer(self, call: int, failure: Any) -> None:
+        self.answers.append(failure)
+
+    def report(self) -> dict[str, Any]:
+        return self.reports.pop(0) if self.reports else NOTHING
+
+    def recording_begin(self, session: int) -> int:
+        self.told.append(("begin",))
+        return sum(event == ("begin",) for event in self.told)
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("record"):
+            raise AttributeError(name)
+        return lambda *arguments: self.told.append((name.removeprefix("recording_"), *arguments))

@@ -1,0 +1,209 @@
+//! What can go wrong, and how it is said: one line a cause, equal causes folded over the ranks that have them.
+//!
+//! Nothing here decides; verdicts are made in `outcome`.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ranks::RankSet;
+
+/// Where on its way a request was, or a rank was waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Phase {
+    /// Making a session.
+    Attach,
+    /// Waiting for all ranks to say what they have recorded.
+    Agree,
+    /// Exchanging the recorded sets.
+    Exchange,
+    /// Looking for the file.
+    Resolve,
+    /// Comparing the file with the agreed identity.
+    Stage,
+    /// dlopen.
+    Open,
+    /// The body of a module.
+    Import,
+    /// Waiting for the outcomes of all ranks.
+    Decide,
+    /// Making the result visible, or undoing it.
+    Commit,
+    /// The arguments of the call.
+    Call,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Phase::Attach => "attach",
+            Phase::Agree => "agree",
+            Phase::Exchange => "exchange",
+            Phase::Resolve => "resolve",
+            Phase::Stage => "stage",
+            Phase::Open => "open",
+            Phase::Import => "import",
+            Phase::Decide => "decide",
+            Phase::Commit => "commit",
+            Phase::Call => "call",
+        })
+    }
+}
+
+/// One cause, on the ranks that share it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RankFailure {
+    /// The ranks, of the session's communicator.
+    pub ranks: Vec<u32>,
+    /// Their hosts, in the order of `ranks`.
+    pub hosts: Vec<String>,
+    /// Where it failed.
+    pub phase: Phase,
+    /// What failed: the text of dlerror, of the exception, of the system.
+    pub message: String,
+    /// Of a module body that raised.
+    pub traceback: Option<String>,
+}
+
+/// `ranks 3-4 (node2): import: ModuleNotFoundError: No module named 'mylib'`.
+impl fmt::Display for RankFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ranks: RankSet = self.ranks.iter().copied().collect();
+        let mut hosts: Vec<&str> = self.hosts.iter().map(String::as_str).collect();
+        hosts.sort_unstable();
+        hosts.dedup();
+        write!(f, "{ranks} ({}): {}: {}", hosts.join(", "), self.phase, self.message)
+    }
+}
+
+/// A request that failed on some rank and was undone on all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Undone {
+    /// "library", "module" or "call".
+    pub kind: &'static str,
+    /// The name by which it was asked for.
+    pub name: String,
+    /// Ranks in the communicator.
+    pub size: u32,
+    /// Every failing rank is in one of them.
+    pub failures: Vec<RankFailure>,
+}
+
+impl fmt::Display for Undone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let failed: usize = self.failures.iter().map(|failure| failure.ranks.len()).sum();
+        let verb = if self.kind == "module" { "import" } else { "load" };
+        match self.kind {
+            "call" => write!(f, "a call failed")?,
+            _ => write!(f, "{verb} of `{}` failed", self.name)?,
+        }
+        write!(f, " on {failed} of {} ranks; undone on all", self.size)?;
+        for failure in &self.failures {
+            write!(f, "\n  {failure}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A rank that did not answer, with the host it named at attach (or that is known without it).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Absent {
+    /// In the communicator.
+    pub rank: u32,
+    /// "unknown host" where it never attached and MPI gives no hint.
+    pub host: String,
+}
+
+/// A deadline that passed: who was waited for, where, for what. Serialised, because it is the word left for the absent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// Ranks that did not answer the roll-call.
+    pub missing: Vec<Absent>,
+    /// Ranks that answered from an earlier step than the others.
+    pub behind: Vec<Absent>,
+    /// The phase in which the others waited.
+    pub phase: Phase,
+    /// What the round was about ("libheat.so and 2 more"), if that was agreed by then.
+    pub what: String,
+    /// The deadline that passed first, in milliseconds.
+    pub waited_ms: u64,
+}
+
+impl fmt::Display for Missed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waited = Duration::from_millis(self.waited_ms);
+        write!(f, "no agreement within {waited:?} in phase {}", self.phase)?;
+        if !self.what.is_empty() {
+            write!(f, " of {}", self.what)?;
+        }
+        for (absent, state) in [(&self.missing, "did not answer"), (&self.behind, "came too late")] {
+            if absent.is_empty() {
+                continue;
+            }
+            let mut hosts: Vec<&str> = absent.iter().map(|absent| absent.host.as_str()).collect();
+            hosts.sort_unstable();
+            hosts.dedup();
+            for host in hosts {
+                let ranks: RankSet =
+                    absent.iter().filter(|absent| absent.host == host).map(|absent| absent.rank).collect();
+                write!(f, "; {ranks} ({host}) {state}")?;
+            }
+        }
+        if self.missing.is_empty() && self.behind.is_empty() {
+            f.write_str("; every rank answered, so the deadline was too short: give a longer timeout")?;
+        } else {
+            f.write_str("; every rank of the communicator must make the call: see what these ranks do instead")?;
+        }
+        Ok(())
+    }
+}
+
+/// Why a collective call gave no result.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// A request of this call failed on some rank; it is undone on all.
+    #[error("{0}")]
+    Undone(Undone),
+    /// The deadline passed; the session is unusable from now on, on every rank.
+    #[error("{0}")]
+    Deadline(Missed),
+    /// The session became unusable earlier.
+    #[error("the session is unusable: {0}")]
+    Ended(Ended),
+    /// A bad argument or setting. Nothing was sent.
+    #[error("{0}")]
+    Invalid(String),
+    /// Called from inside a constructor or a job of the same session: recorded for the next round, not waited for.
+    #[error("called from inside a job of the same session: recorded for the next round")]
+    Nested,
+    /// MPI refused, is missing, or is another one.
+    #[error(transparent)]
+    Comm(#[from] crate::comm::CommError),
+    /// Another rank speaks another version of dlcast, or sent what cannot be read. The same on every rank.
+    #[error("{0}; all ranks must run the same dlcast")]
+    Wire(#[from] crate::wire::WireError),
+}
+
+/// Why a session cannot be used any more.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Ended {
+    /// An earlier deadline.
+    #[error("{0}")]
+    Missed(Missed),
+    /// MPI failed in the middle of a round.
+    #[error("{0}")]
+    Comm(crate::comm::CommError),
+    /// MPI_Finalize has been called.
+    #[error("MPI has been finalised")]
+    Finalized,
+    /// The communicator was freed, and the session with it.
+    #[error("its communicator has been freed")]
+    Freed,
+    /// A call was dropped before its end.
+    #[error("a call on this rank was abandoned in the middle, while the others waited for it")]
+    Abandoned,
+    /// No session has this handle.
+    #[error("no session has this handle")]
+    Unknown,
+}

@@ -1,0 +1,274 @@
+//! The handles of this process; the only user of libloading.
+//!
+//! Handles are never closed: a constructor may have started threads, and unique symbols stay mapped anyway (measured:
+//! dlclose after such a constructor crashes). Undone means parked: open RTLD_LOCAL, invisible, and taken up again by a
+//! later request, without a second run of its constructors.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::os::unix::fs::MetadataExt;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+
+use libloading::os::unix as unix;
+
+use super::identify::{Identifier, IdentifyError};
+use super::node::NodeCache;
+use super::{Opener, search};
+use crate::error::Phase;
+use crate::identity::Identity;
+use crate::outcome::Failure;
+use crate::plan::{Item, Library as Wanted};
+use crate::request::OpenFlags;
+
+/// A library that every rank has loaded, opened once more for this caller.
+///
+/// It stays loaded when this is dropped: dlcast keeps a handle of its own.
+#[derive(Clone, Debug)]
+pub struct Library {
+    open: Arc<unix::Library>,
+    path: PathBuf,
+    identity: Identity,
+}
+
+impl Library {
+    /// Looks up a symbol.
+    ///
+    /// # Safety
+    /// As for `libloading::Library::get`: `T` must be the type of the function or variable of that name.
+    ///
+    /// # Errors
+    /// What dlsym says, where the library has no such symbol.
+    pub unsafe fn get<T>(&self, symbol: &str) -> Result<unix::Symbol<T>, libloading::Error> {
+        // SAFETY: the type is the caller's word.
+        unsafe { self.open.get(symbol.as_bytes()) }
+    }
+
+    /// The file on this rank.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What it is, on every rank.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// A handle for dlsym and dlclose, owned by the caller; null if the loader refuses.
+    pub fn raw_handle(&self) -> *mut c_void {
+        reopen(&self.path, OpenFlags::LAZY).map_or(std::ptr::null_mut(), unix::Library::into_raw)
+    }
+}
+
+/// A library of this process, committed or parked.
+struct Held {
+    open: Arc<unix::Library>,
+    path: PathBuf,
+    global: bool,
+}
+
+/// What this process has open, and knows of files. One a process, because the loader is.
+#[derive(Default)]
+pub struct Host {
+    identifier: Identifier,
+    /// Where a file of an identity was found on this rank.
+    places: HashMap<Identity, PathBuf>,
+    held: HashMap<Identity, Held>,
+    /// Files that are mapped, by whomever: path and size.
+    mapped: Vec<(PathBuf, u64)>,
+}
+
+static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
+
+/// The host of this process, with the node cache of the session that asks.
+pub struct Opening<'a> {
+    host: MutexGuard<'static, Host>,
+    node: Option<&'a mut NodeCache>,
+}
+
+/// Takes the host. Constructors run under this lock: nothing that they may call takes it.
+pub fn host(node: Option<&mut NodeCache>) -> Opening<'_> {
+    Opening { host: HOST.lock().unwrap_or_else(PoisonError::into_inner), node }
+}
+
+impl Opening<'_> {
+    fn identify(&mut self, path: &Path) -> Result<Identity, IdentifyError> {
+        self.host.identifier.identify(path, self.node.as_deref_mut())
+    }
+
+    /// The identity of the file that `spelling` means on this rank.
+    fn locate(&mut self, spelling: &str) -> Result<(PathBuf, Identity), Failure> {
+        let path = match spelling.contains('/') {
+            true => PathBuf::from(spelling),
+            false => search::find(spelling).map_err(|missing| Failure::new(Phase::Resolve, missing.to_string()))?,
+        };
+        match self.identify(&path) {
+            Ok(identity) => Ok((path, identity)),
+            Err(error) => Err(Failure::new(Phase::Resolve, error.to_string())),
+        }
+    }
+
+    /// Mapped files that could be this library by their size, and are.
+    fn mapped_copies(&mut self, identity: &Identity) -> Vec<PathBuf> {
+        let alike: Vec<PathBuf> =
+            self.host.mapped.iter().filter(|(_, size)| *size == identity.size).map(|(path, _)| path.clone()).collect();
+        alike.into_iter().filter(|path| self.identify(path).is_ok_and(|found| found == *identity)).collect()
+    }
+
+    /// The library for a caller, after commit.
+    pub fn library(&self, identity: &Identity) -> Option<Library> {
+        let held = self.host.held.get(identity)?;
+        Some(Library { open: held.open.clone(), path: held.path.clone(), identity: identity.clone() })
+    }
+
+    /// Files read and hashed by this process so far.
+    pub fn files_hashed(&self) -> u64 {
+        self.host.identifier.hashed
+    }
+}
+
+impl Opener for Opening<'_> {
+    fn find(&mut self, spelling: &str, flags: OpenFlags) -> Wanted {
+        let mut wanted = Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags: flags.settled() };
+        if let Ok((path, identity)) = self.locate(spelling)
+            && let Some(text) = path.to_str()
+        {
+            wanted.path = Some(text.into());
+            wanted.identity = Some(identity.clone());
+            self.host.places.entry(identity).or_insert(path);
+        }
+        wanted
+    }
+
+    fn copies(&mut self, library: &Wanted) -> Vec<String> {
+        let Some(identity) = &library.identity else { return Vec::new() };
+        let copies = self.mapped_copies(identity);
+        match copies.len() {
+            0 | 1 => Vec::new(),
+            _ => copies.iter().map(|path| path.display().to_string()).collect(),
+        }
+    }
+
+    fn stage(&mut self, item: &Item) -> Result<(), Failure> {
+        let crate::plan::What::Library(library) = &item.what else { return Ok(()) };
+        let Some(identity) = &library.identity else {
+            return match library.spellings.first().map(|spelling| self.locate(spelling)) {
+                Some(Err(failure)) => Err(failure),
+                // This rank could load it, but no rank that asked for it can.
+                _ => Ok(()),
+            };
+        };
+        if self.host.held.contains_key(identity) {
+            return Ok(());
+        }
+        if let Some(path) = self.mapped_copies(identity).into_iter().next() {
+            self.host.places.insert(identity.clone(), path);
+            return Ok(());
+        }
+        let known = self.host.places.get(identity).and_then(|path| path.to_str()).map(String::from);
+        let mut tried: Vec<String> = Vec::new();
+        let mut failures: Vec<Failure> = Vec::new();
+        for spelling in known.into_iter().chain(library.path.clone()).chain(library.spellings.clone()) {
+            if tried.contains(&spelling) {
+                continue;
+            }
+            match self.locate(&spelling) {
+                Ok((path, found)) if found == *identity => {
+                    self.host.places.insert(identity.clone(), path);
+                    return Ok(());
+                }
+                Ok((path, found)) => {
+                    let message = format!(
+                        "{} is {found} here, but {} asked for {identity}: give all ranks the same file",
+                        path.display(),
+                        item.holders
+                    );
+                    failures.insert(0, Failure::new(Phase::Stage, message));
+                }
+                Err(failure) => failures.push(failure),
+            }
+            tried.push(spelling);
+        }
+        // Another content says more than a missing alternative.
+        let mut failures = failures.into_iter();
+        let first = failures.next();
+        Err(first.unwrap_or_else(|| Failure::new(Phase::Stage, format!("no path to {identity} was given"))))
+    }
+
+    fn open(&mut self, library: &Wanted) -> Result<(), Failure> {
+        let Some(identity) = &library.identity else {
+            // It was not found when it was recorded; if it is there by now, other ranks do not know what it is.
+            let spelling = library.spellings.first().map_or("", String::as_str);
+            return match self.locate(spelling) {
+                Err(failure) => Err(failure),
+                Ok(_) => Err(Failure::new(Phase::Resolve, format!("{spelling}: appeared only now; ask for it again"))),
+            };
+        };
+        if self.host.held.contains_key(identity) {
+            return Ok(());
+        }
+        // Equal sets are not staged: what the program has open already is looked for here.
+        let mapped = self.mapped_copies(identity).into_iter().next();
+        let Some(path) = mapped.or_else(|| self.host.places.get(identity).cloned()) else {
+            return Err(Failure::new(Phase::Open, format!("no file of {identity} was found")));
+        };
+        let flags = library.flags - OpenFlags::GLOBAL;
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
+            // checked as ELF and is the one that all ranks agreed on.
+            unsafe { unix::Library::open(Some(&path), flags.bits()) }
+        }));
+        match opened {
+            Ok(Ok(open)) => {
+                let held = Held { open: Arc::new(open), path, global: false };
+                self.host.held.insert(identity.clone(), held);
+                Ok(())
+            }
+            Ok(Err(error)) => Err(Failure::new(Phase::Open, loader_text(&error))),
+            Err(_panic) => Err(Failure::new(Phase::Open, format!("{}: a constructor panicked", path.display()))),
+        }
+    }
+
+    fn commit(&mut self, library: &Wanted) -> Result<(), Failure> {
+        let held = library.identity.as_ref().and_then(|identity| self.host.held.get_mut(identity));
+        match held {
+            Some(held) if library.flags.contains(OpenFlags::GLOBAL) && !held.global => {
+                match reopen(&held.path, OpenFlags::LAZY | OpenFlags::GLOBAL) {
+                    Some(promoted) => {
+                        // The same object once more: closing it later would only count down.
+                        std::mem::forget(promoted);
+                        held.global = true;
+                        Ok(())
+                    }
+                    None => Err(Failure::new(Phase::Commit, format!("{}: not promoted", held.path.display()))),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn note_mapped(&mut self, paths: Vec<PathBuf>) {
+        for path in paths {
+            if !self.host.mapped.iter().any(|(known, _)| *known == path)
+                && let Ok(meta) = std::fs::metadata(&path)
+            {
+                self.host.mapped.push((path, meta.size()));
+            }
+        }
+    }
+}
+
+/// A further handle of a library that is open: no constructor runs.
+fn reopen(path: &Path, flags: OpenFlags) -> Option<unix::Library> {
+    // SAFETY: RTLD_NOLOAD loads nothing; it finds the object that is open, or fails.
+    unsafe { unix::Library::open(Some(path), flags.bits() | libc::RTLD_NOLOAD) }.ok()
+}
+
+/// The loader's own words, without libloading's.
+fn loader_text(error: &libloading::Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => source.to_string(),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,138 @@
+//! A file's identity: checked as ELF, hashed, and remembered by device, inode, size and times.
+//!
+//! It never blocks on a file that is no file (a FIFO, a device), and it opens nothing with the loader.
+
+use std::collections::HashMap;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::node::NodeCache;
+use crate::identity::Identity;
+use crate::layers::elf::{self, ElfError};
+
+/// Which file, and in which state: if it is the same, so is the content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Stamp(pub [u64; 7]);
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        // Times are signed; only their equality counts.
+        let bits = |time: i64| u64::from_ne_bytes(time.to_ne_bytes());
+        Stamp([
+            meta.dev(),
+            meta.ino(),
+            meta.size(),
+            bits(meta.mtime()),
+            bits(meta.mtime_nsec()),
+            bits(meta.ctime()),
+            bits(meta.ctime_nsec()),
+        ])
+    }
+}
+
+/// Why a file has no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentifyError {
+    /// Not there, not readable.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A directory, FIFO, device or socket.
+    #[error("{}: is a {kind}, not a shared library", path.display())]
+    NoFile {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        kind: &'static str,
+    },
+    /// Not a shared library that the loader could map here.
+    #[error("{}: {source}", path.display())]
+    Elf {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        source: ElfError,
+    },
+    /// Somebody is writing it.
+    #[error("{}: changed while it was read; load it when it is complete", path.display())]
+    Changed {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+/// The identities that this process knows.
+#[derive(Default)]
+pub struct Identifier {
+    known: HashMap<Stamp, Identity>,
+    /// Files hashed by this process: what a test of "once a node" counts.
+    pub hashed: u64,
+}
+
+impl Identifier {
+    /// The identity of the file at `path`. With a node cache, one process of the node reads it, the others wait for that.
+    pub fn identify(&mut self, path: &Path, node: Option<&mut NodeCache>) -> Result<Identity, IdentifyError> {
+        let io = |source| IdentifyError::Io { path: path.into(), source };
+        let meta = std::fs::metadata(path).map_err(io)?;
+        if let Some(kind) = unusual(&meta) {
+            return Err(IdentifyError::NoFile { path: path.into(), kind });
+        }
+        let stamp = Stamp::of(&meta);
+        if let Some(identity) = self.known.get(&stamp) {
+            return Ok(identity.clone());
+        }
+        let hashed = &mut self.hashed;
+        let mut read = || {
+            *hashed += 1;
+            read(path, stamp)
+        };
+        let identity = match node {
+            Some(node) => node.get_or(stamp, &mut read)?,
+            None => read()?,
+        };
+        self.known.insert(stamp, identity.clone());
+        Ok(identity)
+    }
+}
+
+fn unusual(meta: &Metadata) -> Option<&'static str> {
+    let kind = meta.file_type();
+    match () {
+        () if kind.is_file() => None,
+        () if kind.is_dir() => Some("directory"),
+        () if kind.is_fifo() => Some("FIFO"),
+        () if kind.is_socket() => Some("socket"),
+        () => Some("device"),
+    }
+}
+
+fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
+    let io = |source| IdentifyError::Io { path: path.into(), source };
+    let changed = || IdentifyError::Changed { path: path.into() };
+    // O_NONBLOCK: should the file have become a FIFO since it was looked at, opening it does not wait for a writer.
+    let mut file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
+    if Stamp::of(&file.metadata().map_err(io)?) != stamp {
+        return Err(changed());
+    }
+    let elf = elf::read_file(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source })?;
+    io::Seek::rewind(&mut file).map_err(io)?;
+    let mut hasher = blake3::Hasher::new();
+    io::copy(&mut file, &mut hasher).map_err(io)?;
+    if hasher.count() != stamp.0[2] || Stamp::of(&file.metadata().map_err(io)?) != stamp {
+        return Err(changed());
+    }
+    let name = match elf.soname {
+        Some(soname) => soname,
+        None => {
+            let real = std::fs::canonicalize(path).map_err(io)?;
+            real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
+        }
+    };
+    Ok(Identity { name, size: stamp.0[2], build_id: elf.build_id, digest: *hasher.finalize().as_bytes() })
+}

@@ -1,0 +1,38 @@
+//! What a process does with shared libraries: find out what a file is, open it, make it visible, park it.
+//!
+//! It knows one process only: which rank it is, and what the others have, is none of its business.
+//!
+//! # Layout
+//! - [`search`] and [`cache`] where plain dlopen would find a bare name
+//! - [`identify`] a file's identity, read once
+//! - [`node`] digests shared by the ranks of one node
+//! - [`dl`] the handles
+
+pub mod cache;
+pub mod dl;
+pub mod identify;
+pub mod node;
+pub mod search;
+
+use std::path::PathBuf;
+
+use crate::outcome::Failure;
+use crate::plan::{Item, Library};
+use crate::request::OpenFlags;
+
+/// Opens libraries for a round. Implemented by [`dl::Host`], and by the simulation.
+pub trait Opener {
+    /// What the caller means by `spelling`; never fails: a library that cannot be found or read has no identity, and
+    /// opening it says why.
+    fn find(&mut self, spelling: &str, flags: OpenFlags) -> Library;
+    /// The paths under which the program itself has opened copies of this library, if more than one.
+    fn copies(&mut self, library: &Library) -> Vec<String>;
+    /// Is there a file of the agreed identity? Opens nothing.
+    fn stage(&mut self, item: &Item) -> Result<(), Failure>;
+    /// Opens it so that nobody else sees its symbols, or finds it open.
+    fn open(&mut self, library: &Library) -> Result<(), Failure>;
+    /// Makes it as visible as its flags say.
+    fn commit(&mut self, library: &Library) -> Result<(), Failure>;
+    /// Tells of files that have been mapped by anybody since the last call.
+    fn note_mapped(&mut self, paths: Vec<PathBuf>);
+}

@@ -1,0 +1,347 @@
+//! Sees what is mapped: the shared objects of this process, and which newcomers came by themselves.
+//!
+//! It reads the loader's link maps and nothing else. It opens no library and no file, keeps no state, and does not judge: whether
+//! an object counts is `policy`'s business, and what it needs is told by the caller.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, OsStr, OsString, c_int, c_void};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// A shared object that the loader has mapped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mapped {
+    /// The name under which the loader opened it; relative if it was opened so.
+    pub path: PathBuf,
+    /// Its load base: what is added to an address of the file.
+    pub base: usize,
+}
+
+/// Every shared object of the process, in the order of loading. The main program and the vdso, which have no library file, are not
+/// among them.
+///
+/// Takes the loader's lock for as long as it lists (see `dl_iterate_phdr(3)`): it waits while another thread runs a constructor.
+#[must_use]
+pub fn mapped() -> Vec<Mapped> {
+    let mut list: Vec<Mapped> = Vec::new();
+    each(|object| {
+        // The main program's name is empty and the vdso's has no folder; what was opened as a file always has one, because ld.so
+        // puts a folder before every name it searches for.
+        if object.name.to_bytes().contains(&b'/') {
+            list.push(Mapped {
+                path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())),
+                base: object.base,
+            });
+        }
+        true
+    });
+    list
+}
+
+/// How many objects the loader has mapped since the process began (`dlpi_adds`). It never falls: the same number twice means that
+/// nothing was loaded in between.
+#[must_use]
+pub fn adds() -> u64 {
+    let mut adds = 0;
+    each(|object| {
+        adds = object.adds;
+        false
+    });
+    adds
+}
+
+/// The file that holds `address`: a shared object's path as the loader knows it, or the program's own.
+///
+/// None for an address that no file is mapped at: the heap, a stack, code made at run time. It is not `dladdr`, which answers
+/// `argv[0]` for the program.
+#[must_use]
+pub fn file_of(address: usize) -> Option<PathBuf> {
+    let mut name = None;
+    each(|object| {
+        if object.holds(address) {
+            name = Some(object.name.to_bytes().to_vec());
+        }
+        name.is_none()
+    });
+    match name? {
+        name if name.is_empty() => std::fs::read_link("/proc/self/exe").ok(),
+        name if name.contains(&b'/') => Some(PathBuf::from(OsString::from_vec(name))),
+        _ => None,
+    }
+}
+
+/// Those of the `new` objects that came by themselves: no other new object needs them. In the order given.
+///
+/// `facts` gives an object's SONAME and its DT_NEEDED list. A need is met by SONAME or by file name, as ld.so does it. Objects that
+/// need each other in a ring and that nothing else needs have one root: the first of them, which ld.so maps first because it was
+/// asked for.
+pub fn roots(
+    new: &[PathBuf],
+    mut facts: impl FnMut(&Path) -> (Option<String>, Vec<String>),
+) -> Vec<PathBuf> {
+    let facts: Vec<_> = new.iter().map(|path| facts(path)).collect();
+    let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (index, (path, (soname, _))) in new.iter().zip(&facts).enumerate() {
+        let file = path.file_name().map(OsStrExt::as_bytes);
+        let soname = soname.as_deref().map(str::as_bytes);
+        for name in soname
+            .into_iter()
+            .chain(file.filter(|f| Some(*f) != soname))
+        {
+            by_name.entry(name).or_default().push(index);
+        }
+    }
+    let needs: Vec<Vec<usize>> = facts
+        .iter()
+        .map(|(_, needed)| {
+            let hits = needed.iter().filter_map(|n| by_name.get(n.as_bytes()));
+            hits.flatten().copied().collect()
+        })
+        .collect();
+
+    let mut needed = vec![false; new.len()];
+    for (index, list) in needs.iter().enumerate() {
+        for &other in list.iter().filter(|&&other| other != index) {
+            needed[other] = true;
+        }
+    }
+    let mut is_root: Vec<bool> = needed.iter().map(|needed| !needed).collect();
+    let mut covered = HashSet::new();
+    for (index, _) in is_root.iter().enumerate().filter(|(_, root)| **root) {
+        covered.extend(reach(index, &needs));
+    }
+    // What no root reaches hangs on a ring of objects that need each other.
+    for index in 0..new.len() {
+        if covered.contains(&index) {
+            continue;
+        }
+        let root = head_of_ring(index, &needs, &covered);
+        is_root[root] = true;
+        covered.extend(reach(root, &needs));
+    }
+    let kept = new.iter().zip(is_root).filter(|(_, root)| *root);
+    kept.map(|(path, _)| path.clone()).collect()
+}
+
+/// The first object of the ring that everything which leads to `start` comes from.
+fn head_of_ring(start: usize, needs: &[Vec<usize>], covered: &HashSet<usize>) -> usize {
+    let mut head = start;
+    let mut below = reach(head, needs);
+    // One pass is enough: an object passed over reaches neither the head of then nor, by way of it, a later one.
+    for other in (0..needs.len()).filter(|other| !covered.contains(other)) {
+        if !below.contains(&other) {
+            let its = reach(other, needs);
+            if its.contains(&head) {
+                head = other;
+                below = its;
+            }
+        }
+    }
+    let mut ring = below
+        .iter()
+        .copied()
+        .filter(|&other| reach(other, needs).contains(&head));
+    ring.by_ref().min().unwrap_or(head)
+}
+
+/// Everything that `start` needs, directly or not, itself included.
+fn reach(start: usize, needs: &[Vec<usize>]) -> HashSet<usize> {
+    let mut seen = HashSet::from([start]);
+    let mut open = vec![start];
+    while let Some(index) = open.pop() {
+        open.extend(needs[index].iter().filter(|&&other| seen.insert(other)));
+    }
+    seen
+}
+
+/// What the loader tells about one object.
+struct Object<'a> {
+    name: &'a CStr,
+    base: usize,
+    headers: &'a [libc::Elf64_Phdr],
+    adds: u64,
+}
+
+impl Object<'_> {
+    fn holds(&self, address: usize) -> bool {
+        let mut loads = self.headers.iter().filter(|h| h.p_type == libc::PT_LOAD);
+        let offset = address.wrapping_sub(self.base) as u64;
+        loads.any(|load| offset.wrapping_sub(load.p_vaddr) < load.p_memsz)
+    }
+}
+
+/// Calls `visit` for each object in the order of loading, the main program first, until it answers false. `visit` must neither
+/// panic nor load: it runs under the loader's lock.
+fn each<F: FnMut(&Object<'_>) -> bool>(mut visit: F) {
+    unsafe extern "C" fn step<F: FnMut(&Object<'_>) -> bool>(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        visit: *mut c_void,
+    ) -> c_int {
+        // SAFETY: dl_iterate_phdr hands over a valid record for the length of this call, and `visit` is what `each` gave it.
+        let (info, visit) = unsafe { (&*info, &mut *visit.cast::<F>()) };
+        let name = if info.dlpi_name.is_null() {
+            c""
+        } else {
+            // SAFETY: ld.so keeps the name as a C string for as long as the object is mapped, which the lock assures.
+            unsafe { CStr::from_ptr(info.dlpi_name) }
+        };
+        let headers = if info.dlpi_phdr.is_null() {
+            &[]
+        } else {
+            // SAFETY: ld.so keeps that many program headers readable for as long as the object is mapped.
+            unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
+        };
+        let object = Object {
+            name,
+            base: info.dlpi_addr as usize,
+            headers,
+            adds: info.dlpi_adds,
+        };
+        c_int::from(!visit(&object))
+    }
+    // SAFETY: `step::<F>` matches the pointer to `visit`, which outlives the call.
+    unsafe {
+        libc::dl_iterate_phdr(Some(step::<F>), (&raw mut visit).cast());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Facts = (&'static str, Option<&'static str>, &'static [&'static str]);
+
+    fn roots_of(objects: &[Facts]) -> Vec<String> {
+        let new: Vec<PathBuf> = objects.iter().map(|(path, _, _)| path.into()).collect();
+        let found = roots(&new, |path| {
+            let (_, soname, needed) = objects.iter().find(|o| Path::new(o.0) == path).unwrap();
+            let needed = needed.iter().map(ToString::to_string).collect();
+            (soname.map(str::to_string), needed)
+        });
+        found.iter().map(|p| p.display().to_string()).collect()
+    }
+
+    #[test]
+    fn what_another_newcomer_needs_is_no_root() {
+        let objects: &[Facts] = &[
+            ("/l/a.so", Some("liba.so.1"), &["libb.so.1", "libc.so.6"]),
+            ("/l/b.so", Some("libb.so.1"), &["libc.so"]),
+            ("/l/libc.so", None, &[]),
+            ("/l/d.so", None, &["libb.so.1"]),
+        ];
+        assert_eq!(roots_of(objects), ["/l/a.so", "/l/d.so"]);
+    }
+
+    #[test]
+    fn a_private_copy_is_needed_by_its_file_name() {
+        let objects: &[Facts] = &[
+            ("/l/a.so", None, &["libz.e05c5b49.so.1"]),
+            ("/l/libz.e05c5b49.so.1", Some("libz.so.1"), &[]),
+        ];
+        assert_eq!(roots_of(objects), ["/l/a.so"]);
+    }
+
+    #[test]
+    fn a_ring_has_one_root_and_it_is_the_first() {
+        let ring: &[Facts] = &[
+            ("/a", None, &["b"]),
+            ("/b", None, &["c"]),
+            ("/c", None, &["a"]),
+        ];
+        assert_eq!(roots_of(ring), ["/a"]);
+    }
+
+    #[test]
+    fn what_hangs_on_a_ring_is_no_root_even_if_it_comes_first() {
+        let objects: &[Facts] = &[
+            ("/leaf", None, &[]),
+            ("/low1", None, &["low2", "leaf"]),
+            ("/low2", None, &["low1"]),
+            ("/top2", None, &["top1", "low1"]),
+            ("/top1", None, &["top2"]),
+        ];
+        assert_eq!(roots_of(objects), ["/top2"]);
+    }
+
+    #[test]
+    fn an_object_that_needs_itself_is_a_root() {
+        assert_eq!(roots_of(&[("/a", Some("a"), &["a"])]), ["/a"]);
+    }
+
+    #[test]
+    fn every_newcomer_is_reached_from_the_roots() {
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..500 {
+            let count = random.usize(1..12);
+            let needs: Vec<Vec<usize>> = (0..count)
+                .map(|_| {
+                    (0..random.usize(0..3))
+                        .map(|_| random.usize(0..count))
+                        .collect()
+                })
+                .collect();
+            let new: Vec<PathBuf> = (0..count).map(|i| format!("/l/{i}").into()).collect();
+            let index = |path: &Path| -> usize { path.to_str().unwrap()[3..].parse().unwrap() };
+            let found = roots(&new, |path| {
+                let needed = needs[index(path)].iter().map(ToString::to_string).collect();
+                (None, needed)
+            });
+            let found: Vec<usize> = found.iter().map(|path| index(path)).collect();
+            let mut covered = HashSet::new();
+            for &root in &found {
+                covered.extend(reach(root, &needs));
+            }
+            assert_eq!(covered.len(), count);
+            for &root in &found {
+                let others = found.iter().filter(|&&other| other != root);
+                assert!(
+                    others
+                        .into_iter()
+                        .all(|&other| !reach(other, &needs).contains(&root))
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn libc_is_mapped_and_the_program_is_not() {
+        let list = mapped();
+        assert!(
+            list.iter()
+                .any(|m| m.path.to_string_lossy().contains("libc.so"))
+        );
+        let program = std::fs::read_link("/proc/self/exe").unwrap();
+        assert!(list.iter().all(|m| m.path != program && m.path.is_file()));
+    }
+
+    #[test]
+    fn adds_grows_only_when_something_is_loaded() {
+        let before = adds();
+        assert!(before > 0);
+        let name = c"libBrokenLocale.so.1";
+        // SAFETY: it has no constructor that could do harm.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
+        assert!(!handle.is_null());
+        assert!(adds() > before);
+        assert!(
+            mapped()
+                .iter()
+                .any(|m| m.path.ends_with("libBrokenLocale.so.1"))
+        );
+    }
+
+    #[test]
+    fn an_address_belongs_to_its_file() {
+        let program = std::fs::read_link("/proc/self/exe").unwrap();
+        assert_eq!(file_of(adds as *const () as usize), Some(program));
+        let libc = file_of(libc::getpid as *const () as usize).unwrap();
+        assert!(
+            libc.to_string_lossy().contains("libc.so"),
+            "{}",
+            libc.display()
+        );
+        let heap = Box::new(1u8);
+        assert_eq!(file_of(&raw const *heap as usize), None);
+    }
+}

@@ -1,0 +1,225 @@
+//! The dynamic section and the strings that it names: what ld.so goes by once a library is mapped.
+//!
+//! It finds every table and makes sure that the table is there, of the size it claims. What the tables say is checked elsewhere.
+
+use std::collections::HashMap;
+
+use object::NativeEndian as NE;
+use object::elf::{self, Dyn64, DynamicTag};
+use object::read::ReadRef;
+
+use super::error::ElfError;
+use super::headers::Parts;
+use super::image::{Extent, Image};
+
+/// Longer names than this are no file names; ld.so puts them on its stack.
+const LONGEST_NAME: u64 = 4096;
+/// Longer search paths than this are no search paths.
+const LONGEST_PATH: u64 = 1 << 16;
+
+/// The dynamic section, and its string table.
+#[derive(Debug)]
+pub struct Dynamic {
+    /// Address and size of the section in memory, up to its end mark.
+    pub place: Extent,
+    /// Address and size of the string table in memory.
+    pub strings_place: Extent,
+    /// The string table in the file.
+    pub strings: Extent,
+    /// The last value of each tag, which is the one that ld.so takes.
+    values: HashMap<i64, u64>,
+    needed: Vec<u64>,
+}
+
+fn damaged(tag: &'static str, why: &'static str) -> ElfError {
+    ElfError::Dynamic { tag, why }
+}
+
+/// Reads the dynamic section.
+pub fn read<'d, R: ReadRef<'d>>(image: &Image<R>, parts: &Parts) -> Result<Dynamic, ElfError> {
+    const ENTRY: u64 = size_of::<Dyn64<NE>>() as u64;
+    let table = "PT_DYNAMIC";
+    let Some(place) = parts.dynamic else {
+        return Err(damaged(table, "is missing"));
+    };
+    if place.size == 0 {
+        return Err(ElfError::DebugOnly);
+    }
+    let Some(extent) = image.in_file(place.offset, place.size) else {
+        return Err(damaged(table, "is outside of the loaded segments"));
+    };
+    if parts.dynamic_is_written && !image.mapped(place.offset, place.size, elf::PF_W) {
+        return Err(damaged(table, "is in a segment that cannot be written"));
+    }
+    let mut values = HashMap::new();
+    let (mut needed, mut names) = (Vec::new(), Vec::new());
+    let mut end = None;
+    image.each(extent, |index, entry: &Dyn64<NE>| {
+        let (tag, value) = (normal(entry.d_tag.get(NE)), entry.d_val.get(NE));
+        match tag {
+            elf::DT_NULL => {
+                end = Some(index + 1);
+                return Ok(false);
+            }
+            elf::DT_NEEDED => needed.push(value),
+            elf::DT_AUXILIARY | elf::DT_FILTER => names.push(value),
+            _ => {}
+        }
+        values.insert(tag.0, value);
+        Ok(true)
+    })?;
+    let Some(entries) = end else {
+        return Err(damaged("DT_NULL", "is missing: the table has no end"));
+    };
+    let value = |tag: DynamicTag| values.get(&tag.0).copied();
+    let (address, size) = match (value(elf::DT_STRTAB), value(elf::DT_STRSZ)) {
+        (Some(address), Some(size)) if size > 0 => (address, size),
+        _ => return Err(damaged("DT_STRTAB", "or DT_STRSZ is missing")),
+    };
+    let Some(strings) = image.in_file(address, size) else {
+        return Err(damaged("DT_STRTAB", "is outside of the loaded segments"));
+    };
+    // With this every string that begins in the table ends in it.
+    if image.record::<u8>(strings.offset + size - 1)? != 0 {
+        return Err(damaged("DT_STRTAB", "has no end"));
+    }
+    let dynamic = Dynamic {
+        place: Extent {
+            offset: place.offset,
+            size: entries * ENTRY,
+        },
+        strings_place: Extent { offset: address, size },
+        strings,
+        values,
+        needed,
+    };
+    for name in names {
+        dynamic.string(image, "DT_FILTER", name, LONGEST_NAME)?;
+    }
+    Ok(dynamic)
+}
+
+/// ld.so recognises the two filter tags by their low 31 bits only (`DT_EXTRATAGIDX` in `<elf.h>`).
+fn normal(tag: DynamicTag) -> DynamicTag {
+    let low = DynamicTag(tag.0 & 0x7fff_ffff);
+    if low == elf::DT_AUXILIARY || low == elf::DT_FILTER { low } else { tag }
+}
+
+impl Dynamic {
+    /// The value of `tag` that ld.so takes.
+    pub fn value(&self, tag: DynamicTag) -> Option<u64> {
+        self.values.get(&tag.0).copied()
+    }
+
+    /// Tells whether ld.so makes all segments writable for the relocations.
+    pub fn has_text_relocations(&self) -> bool {
+        let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
+        self.value(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 as u64 != 0
+    }
+
+    /// Tells whether the file calls itself a program.
+    pub fn is_pie(&self) -> bool {
+        self.value(elf::DT_FLAGS_1).unwrap_or(0) & elf::DF_1_PIE.0 as u64 != 0
+    }
+
+    /// The table with its address under `tag` and its size in bytes under `size`, of records of `record` bytes: address and size.
+    /// None where the library has none. Its content must be in the file.
+    pub fn table<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        (tag, name): (DynamicTag, &'static str),
+        size: DynamicTag,
+        record: u64,
+    ) -> Result<Option<Extent>, ElfError> {
+        let Some(address) = self.value(tag) else {
+            return Ok(None);
+        };
+        let Some(size) = self.value(size) else {
+            return Err(damaged(name, "has no size"));
+        };
+        if size % record != 0 {
+            return Err(damaged(name, "is no whole number of entries"));
+        }
+        if size > 0 && image.in_file(address, size).is_none() {
+            return Err(damaged(name, "is outside of the loaded segments"));
+        }
+        Ok(Some(Extent {
+            offset: address,
+            size,
+        }))
+    }
+
+    /// The SONAME.
+    pub fn soname<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Option<String>, ElfError> {
+        let offset = self.value(elf::DT_SONAME);
+        offset.map(|offset| self.string(image, "DT_SONAME", offset, LONGEST_NAME)).transpose()
+    }
+
+    /// The names of what the library needs, in order.
+    pub fn needed<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Vec<String>, ElfError> {
+        let mut needed = Vec::new();
+        for offset in &self.needed {
+            needed.push(self.string(image, "DT_NEEDED", *offset, LONGEST_NAME)?);
+        }
+        Ok(needed)
+    }
+
+    /// The folders of a search path, as they stand there.
+    pub fn path<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        (tag, name): (DynamicTag, &'static str),
+    ) -> Result<Vec<String>, ElfError> {
+        let Some(offset) = self.value(tag) else {
+            return Ok(Vec::new());
+        };
+        let path = self.string(image, name, offset, LONGEST_PATH)?;
+        Ok(path.split(':').filter(|folder| !folder.is_empty()).map(str::to_string).collect())
+    }
+
+    /// The string at `offset` of the table; bytes that are not UTF-8 are replaced.
+    fn string<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        tag: &'static str,
+        offset: u64,
+        longest: u64,
+    ) -> Result<String, ElfError> {
+        if offset >= self.strings.size {
+            return Err(damaged(tag, "is outside of the string table"));
+        }
+        let mut text = Vec::new();
+        let rest = Extent {
+            offset: self.strings.offset + offset,
+            size: (self.strings.size - offset).min(longest),
+        };
+        let mut ended = false;
+        image.each(rest, |_, byte: &u8| {
+            ended = *byte == 0;
+            if !ended {
+                text.push(*byte);
+            }
+            Ok(!ended)
+        })?;
+        if !ended {
+            return Err(damaged(tag, "is too long"));
+        }
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The first bytes of the symbol name at `offset`, as many as fit into `into`; the rest of `into` stays.
+    pub fn start_of_name<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
+        let have = self.strings.size.saturating_sub(offset).min(into.len() as u64);
+        image.copy(self.strings.offset + offset, &mut into[..have as usize])
+    }
+
+    /// The symbol name at `offset`.
+    pub fn name<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
+        self.string(image, "DT_SYMTAB", offset, LONGEST_PATH)
+    }
+
+    /// The version's file name at `offset`.
+    pub fn version_file<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
+        self.string(image, "DT_VERNEED", offset, LONGEST_NAME)
+    }
+}

@@ -1,0 +1,321 @@
+//! The outermost layer of a library: ELF header, program headers and the length that they promise.
+//!
+//! It makes sure that ld.so can map the file: every segment inside the file, in order, apart, sound in size. What the segments
+//! contain is checked by the modules after it.
+
+use object::NativeEndian as NE;
+use object::elf::{self, FileHeader64, ProgramHeader64, SectionHeader64};
+use object::read::ReadRef;
+
+use super::error::ElfError;
+use super::image::{Extent, Image, Load};
+
+type Header = FileHeader64<NE>;
+type Segment = ProgramHeader64<NE>;
+
+/// More program headers than a linker ever writes; ld.so puts them on its stack.
+const MOST_SEGMENTS: u16 = 1024;
+/// More address space than a library can ask for; the bound keeps sums of sizes from wrapping.
+const MOST_MEMORY: u64 = 1 << 40;
+/// More than a thread can be given.
+const MOST_TLS: u64 = 1 << 30;
+/// The smallest page of the machines that Linux runs on; ld.so itself refuses what does not fit the real one.
+const PAGE: u64 = 4096;
+
+/// What the program headers say beside the loaded segments.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Address and size of the dynamic section.
+    pub dynamic: Option<Extent>,
+    /// Whether ld.so writes into the dynamic section.
+    pub dynamic_is_written: bool,
+    /// The segments that hold notes, with their alignment.
+    pub notes: Vec<(Extent, u64)>,
+    /// Whether there is thread-local storage.
+    pub tls: bool,
+    /// Whether it is a program by its header.
+    pub is_exec: bool,
+    /// The address of the program headers in memory, as far as they are mapped.
+    pub headers: Option<Extent>,
+}
+
+/// Reads the headers and fills in the image's segments.
+pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError> {
+    let header = file_header(image)?;
+    let mut parts = Parts {
+        is_exec: header.e_type.get(NE) == elf::ET_EXEC,
+        ..Parts::default()
+    };
+    let segments = segments(image, &header)?;
+    for (index, segment) in segments.iter().enumerate() {
+        if segment.p_type.get(NE) == elf::PT_LOAD {
+            add_load(image, index, segment)?;
+        }
+    }
+    if image.loads.is_empty() {
+        return Err(ElfError::Header {
+            why: "no segment to load",
+        });
+    }
+    sections(image, &header)?;
+    for (index, segment) in segments.iter().enumerate() {
+        let kind = segment.p_type.get(NE);
+        if segment.p_filesz.get(NE) > 0 && kind != elf::PT_LOAD {
+            let end = segment.p_offset.get(NE).saturating_add(segment.p_filesz.get(NE));
+            inside(image, "a segment", end)?;
+        }
+        other_segment(image, &mut parts, &header, kind, segment)
+            .map_err(|why| ElfError::Segment { index, why })?;
+    }
+    let size = u64::from(header.e_phnum.get(NE)) * size_of::<Segment>() as u64;
+    let table = (header.e_phoff.get(NE), size);
+    parts.headers = parts.headers.or_else(|| mapped_headers(image, table));
+    if let Some(headers) = parts.headers
+        && !image.mapped(headers.offset, headers.size, elf::PF_R)
+    {
+        let why = "the program headers are in a segment that cannot be read";
+        return Err(ElfError::Header { why });
+    }
+    Ok(parts)
+}
+
+fn inside<R>(image: &Image<R>, what: &'static str, end: u64) -> Result<(), ElfError> {
+    let len = image.len;
+    if end > len {
+        return Err(ElfError::Truncated { what, end, len });
+    }
+    Ok(())
+}
+
+fn file_header<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Header, ElfError> {
+    let mut start = [0; 64];
+    let have = image.len.min(64) as usize;
+    image.copy(0, &mut start[..have])?;
+    let start = &start[..have];
+    if start.is_empty() {
+        return Err(ElfError::Empty);
+    }
+    if !start.starts_with(&elf::ELFMAG) {
+        return Err(not_elf(start));
+    }
+    if have < 20 {
+        return Err(ElfError::Short { len: image.len });
+    }
+    let here = super::machine::HERE;
+    // The machine's number stands at the same place in every class, in the file's own byte order.
+    let big = start[5] == elf::ELFDATA2MSB.0;
+    let number = [start[18], start[19]];
+    let number = if big { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
+    let order = if cfg!(target_endian = "big") { elf::ELFDATA2MSB } else { elf::ELFDATA2LSB };
+    if start[4] != elf::ELFCLASS64.0 || start[5] != order.0 || !super::machine::is_here(number) {
+        let file = super::machine::describe(number, start[4], big);
+        return Err(ElfError::Machine { file, here });
+    }
+    if have < size_of::<Header>() {
+        return Err(ElfError::Short { len: image.len });
+    }
+    let header: Header = image.record(0)?;
+    match header.e_type.get(NE) {
+        elf::ET_DYN | elf::ET_EXEC => {}
+        elf::ET_REL => return Err(ElfError::Kind { kind: "an object file" }),
+        elf::ET_CORE => return Err(ElfError::Kind { kind: "a core dump" }),
+        _ => return Err(ElfError::Kind { kind: "an unknown kind of ELF file" }),
+    }
+    if header.e_ident.version != elf::EV_CURRENT || header.e_version.get(NE) != u32::from(elf::EV_CURRENT.0) {
+        return Err(ElfError::Header { why: "unknown version of ELF" });
+    }
+    Ok(header)
+}
+
+fn not_elf(start: &[u8]) -> ElfError {
+    let text = String::from_utf8_lossy(start);
+    let printable = |c: char| !c.is_control() || c.is_whitespace();
+    // A character may be cut in two at the end of what was read.
+    if !text.trim_end_matches('\u{fffd}').chars().all(|c| printable(c) && c != '\u{fffd}') {
+        let start = start.iter().take(4).map(|byte| format!("{byte:02x}"));
+        let start = start.collect::<Vec<_>>().join(" ");
+        return ElfError::NotElf { start };
+    }
+    let script = ["INPUT", "GROUP", "OUTPUT_FORMAT", "AS_NEEDED", "/* GNU ld"];
+    let is_script = script.iter().any(|word| text.trim_start().starts_with(word));
+    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let start: String = line.trim().chars().take(40).collect();
+    if is_script { ElfError::LinkerScript { start } } else { ElfError::Text { start } }
+}
+
+fn segments<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<Vec<Segment>, ElfError> {
+    let count = header.e_phnum.get(NE);
+    if usize::from(header.e_phentsize.get(NE)) != size_of::<Segment>() {
+        return Err(ElfError::Header { why: "wrong size of a program header" });
+    }
+    if count == 0 || count > MOST_SEGMENTS {
+        return Err(ElfError::Header { why: "no program headers, or too many" });
+    }
+    let extent = Extent {
+        offset: header.e_phoff.get(NE),
+        size: u64::from(count) * size_of::<Segment>() as u64,
+    };
+    inside(image, "the table of program headers", extent.offset.saturating_add(extent.size))?;
+    let mut segments = Vec::new();
+    image.each(extent, |_, segment: &Segment| {
+        segments.push(*segment);
+        Ok(true)
+    })?;
+    Ok(segments)
+}
+
+fn add_load<R>(image: &mut Image<R>, index: usize, segment: &Segment) -> Result<(), ElfError> {
+    let fail = |why| Err(ElfError::Segment { index, why });
+    let (start, offset) = (segment.p_vaddr.get(NE), segment.p_offset.get(NE));
+    let (in_file, in_memory) = (segment.p_filesz.get(NE), segment.p_memsz.get(NE));
+    let align = segment.p_align.get(NE);
+    if start > MOST_MEMORY || in_memory > MOST_MEMORY {
+        return fail("more memory than a library can have");
+    }
+    if in_file > in_memory {
+        return fail("more bytes in the file than in memory");
+    }
+    if align > 1 && (!align.is_power_of_two() || align < PAGE) {
+        return fail("alignment is not a power of two, or below a page");
+    }
+    if start % PAGE != offset % PAGE || (align > PAGE && start % align != offset % align) {
+        return fail("address and place in the file do not agree with its alignment");
+    }
+    inside(image, "a segment", offset.saturating_add(in_file))?;
+    let load = Load {
+        start,
+        file_end: start + in_file,
+        end: start + in_memory,
+        offset,
+        flags: segment.p_flags.get(NE),
+    };
+    if let Some(last) = image.loads.last() {
+        if load.start < last.end {
+            return fail("segments overlap or are not in order");
+        }
+        // ld.so maps whole pages, each over what was there: a shared page must show the same part of the file to both.
+        let shared = last.end.next_multiple_of(PAGE) > load.start - load.start % PAGE;
+        let same = load.start.wrapping_sub(load.offset) == last.start.wrapping_sub(last.offset);
+        if shared && !(same && last.file_end == last.end) {
+            return fail("segments share a page");
+        }
+    }
+    image.loads.push(load);
+    Ok(())
+}
+
+/// The section table is of no use to ld.so, but it tells a whole file from one that was cut off: linkers write it last.
+fn sections<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<(), ElfError> {
+    type Section = SectionHeader64<NE>;
+    let offset = header.e_shoff.get(NE);
+    let size = size_of::<Section>() as u64;
+    if offset == 0 {
+        return Ok(());
+    }
+    let what = "the table of section headers";
+    let mut count = u64::from(header.e_shnum.get(NE));
+    inside(image, what, offset.saturating_add(count.max(1) * size))?;
+    if u64::from(header.e_shentsize.get(NE)) != size {
+        return Err(ElfError::Header { why: "wrong size of a section header" });
+    }
+    if count == 0 {
+        // More sections than the field can hold: the first section has the number (gABI, "Section Header").
+        let first: Section = image.record(offset)?;
+        count = first.sh_size.get(NE);
+    }
+    let table = count.saturating_mul(size);
+    inside(image, what, offset.saturating_add(table))?;
+    image.each(Extent { offset, size: table }, |_, section: &Section| {
+        let kind = section.sh_type.get(NE);
+        if kind != elf::SHT_NOBITS && kind != elf::SHT_NULL {
+            let end = section.sh_offset.get(NE).saturating_add(section.sh_size.get(NE));
+            inside(image, "a section", end)?;
+        }
+        Ok(true)
+    })
+}
+
+/// Checks one of the segments that are not loaded by themselves but point into those that are.
+fn other_segment<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    parts: &mut Parts,
+    header: &Header,
+    kind: elf::ProgramType,
+    segment: &Segment,
+) -> Result<(), &'static str> {
+    let (address, size) = (segment.p_vaddr.get(NE), segment.p_memsz.get(NE));
+    let in_file = segment.p_filesz.get(NE);
+    let align = segment.p_align.get(NE);
+    match kind {
+        elf::PT_DYNAMIC => {
+            if parts.dynamic.is_some() {
+                return Err("a second dynamic section");
+            }
+            parts.dynamic_is_written = segment.p_flags.get(NE).contains(elf::PF_W);
+            parts.dynamic = Some(Extent {
+                offset: address,
+                size: in_file,
+            });
+        }
+        elf::PT_TLS if size > 0 => {
+            if parts.tls {
+                return Err("a second thread-local segment");
+            }
+            if !align.is_power_of_two() || align > MOST_TLS || size > MOST_TLS || in_file > size {
+                return Err("thread-local storage of impossible size or alignment");
+            }
+            if in_file > 0 && image.in_file(address, in_file).is_none() {
+                return Err("thread-local data outside of the loaded segments");
+            }
+            parts.tls = true;
+        }
+        elf::PT_GNU_RELRO if size > 0 => {
+            // The linker may round its end up to a page of its own, of 64 KiB at most.
+            let fits = image.loads.iter().any(|load| {
+                let end = load.end.next_multiple_of(1 << 16);
+                let last = address.saturating_add(size);
+                load.flags.contains(elf::PF_W) && load.start <= address && last <= end
+            });
+            if !fits {
+                return Err("read-only after relocation, but not writable before");
+            }
+        }
+        elf::PT_PHDR => {
+            let table = header.e_phoff.get(NE);
+            let count = u64::from(header.e_phnum.get(NE)) * size_of::<Segment>() as u64;
+            // ld.so, debuggers and unwinders read the table through this address for as long as the library is there.
+            match image.in_file(address, count) {
+                Some(extent) if extent.offset == table => {
+                    parts.headers = Some(Extent {
+                        offset: address,
+                        size: count,
+                    });
+                }
+                _ => return Err("the program headers are not where it says"),
+            }
+        }
+        elf::PT_NOTE | elf::PT_GNU_PROPERTY if size > 0 => {
+            let Some(extent) = image.in_file(address, size.max(in_file)) else {
+                return Err("notes outside of the loaded segments");
+            };
+            parts.notes.push((extent, align));
+        }
+        elf::PT_GNU_EH_FRAME if size > 0 && !image.mapped(address, size, elf::PF_R) => {
+            return Err("unwind table outside of the loaded segments");
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Where the program headers are in memory when no segment says so; ld.so then looks for them in what it has mapped.
+fn mapped_headers<R>(image: &Image<R>, (offset, size): (u64, u64)) -> Option<Extent> {
+    let load = image.loads.iter().find(|load| {
+        let end = load.offset + (load.file_end - load.start);
+        load.offset <= offset && offset + size <= end
+    })?;
+    Some(Extent {
+        offset: load.start + (offset - load.offset),
+        size,
+    })
+}

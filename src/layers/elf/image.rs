@@ -1,0 +1,162 @@
+//! The library as ld.so will map it: addresses, what stands behind them in the file, and reading it piece by piece.
+//!
+//! It knows segments and bytes. It does not know what the bytes mean.
+
+use object::elf::{self, ProgramFlags};
+use object::pod::{self, Pod};
+use object::read::ReadRef;
+
+use super::error::ElfError;
+
+/// Reads go by whole blocks of the file, so that a cache behind them never holds more than the file, whatever the tables claim.
+const BLOCK: u64 = 1 << 16;
+
+/// A loaded segment: addresses from `start` to `end`, of which those below `file_end` come from the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    pub start: u64,
+    pub file_end: u64,
+    pub end: u64,
+    /// Where its first byte is in the file.
+    pub offset: u64,
+    pub flags: ProgramFlags,
+}
+
+impl Load {
+    fn holds(&self, address: u64, size: u64, end: u64) -> bool {
+        self.start <= address && address.checked_add(size).is_some_and(|last| last <= end)
+    }
+}
+
+/// A piece of the file.
+#[derive(Debug, Clone, Copy)]
+pub struct Extent {
+    pub offset: u64,
+    pub size: u64,
+}
+
+/// The file and its loaded segments.
+#[derive(Debug)]
+pub struct Image<R> {
+    data: R,
+    /// The length of the file.
+    pub len: u64,
+    /// In ascending order and apart from each other.
+    pub loads: Vec<Load>,
+}
+
+impl<'d, R: ReadRef<'d>> Image<R> {
+    /// An image without segments, good for reading the headers.
+    pub fn new(data: R) -> Result<Self, ElfError> {
+        let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
+        Ok(Image {
+            data,
+            len,
+            loads: Vec::new(),
+        })
+    }
+
+    /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
+    pub fn in_file(&self, address: u64, size: u64) -> Option<Extent> {
+        let load = self.load_of_file(address, size)?;
+        Some(Extent {
+            offset: load.offset + (address - load.start),
+            size,
+        })
+    }
+
+    /// Everything from `address` to the end of what its segment has in the file; at least `size` bytes, readable.
+    pub fn rest_in_file(&self, address: u64, size: u64) -> Option<Extent> {
+        let load = self.load_of_file(address, size)?;
+        Some(Extent {
+            offset: load.offset + (address - load.start),
+            size: load.file_end - address,
+        })
+    }
+
+    fn load_of_file(&self, address: u64, size: u64) -> Option<&Load> {
+        self.loads
+            .iter()
+            .find(|load| load.flags.contains(elf::PF_R) && load.holds(address, size, load.file_end))
+    }
+
+    /// Tells whether the `size` bytes at `address` are mapped with all of `flags`.
+    pub fn mapped(&self, address: u64, size: u64, flags: ProgramFlags) -> bool {
+        let mut loads = self.loads.iter();
+        loads.any(|load| load.flags.contains(flags) && load.holds(address, size, load.end))
+    }
+
+    /// Tells whether there is code of the file at `address`.
+    pub fn is_code(&self, address: u64) -> bool {
+        let mut loads = self.loads.iter();
+        loads.any(|load| load.flags.contains(elf::PF_X) && load.holds(address, 1, load.file_end))
+    }
+
+    /// Fills `into` from the file.
+    pub fn copy(&self, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
+        let size = into.len() as u64;
+        let failed = ElfError::Unreadable { offset, size };
+        let mut at = offset;
+        let mut rest = into;
+        while !rest.is_empty() {
+            let start = at - at % BLOCK;
+            let size = BLOCK.min(self.len.saturating_sub(start));
+            let block = self.data.read_bytes_at(start, size).ok();
+            let Some(part) = block.and_then(|block| block.get((at - start) as usize..)) else {
+                return Err(failed);
+            };
+            let count = part.len().min(rest.len());
+            if count == 0 {
+                return Err(failed);
+            }
+            let (now, later) = rest.split_at_mut(count);
+            now.copy_from_slice(&part[..count]);
+            rest = later;
+            at += count as u64;
+        }
+        Ok(())
+    }
+
+    /// The record at `offset` of the file.
+    pub fn record<T: Pod>(&self, offset: u64) -> Result<T, ElfError> {
+        let mut bytes = [0; 64];
+        let size = size_of::<T>();
+        let unreadable = ElfError::Unreadable {
+            offset,
+            size: size as u64,
+        };
+        let Some(bytes) = bytes.get_mut(..size) else {
+            return Err(unreadable);
+        };
+        self.copy(offset, bytes)?;
+        // The crate's records have no alignment, so this cannot fail.
+        pod::from_bytes(bytes).map(|(record, _)| *record).map_err(|()| unreadable)
+    }
+
+    /// Calls `visit` with the index and content of each whole record of `extent`, in order, until it fails or answers false.
+    pub fn each<T: Pod>(
+        &self,
+        extent: Extent,
+        mut visit: impl FnMut(u64, &T) -> Result<bool, ElfError>,
+    ) -> Result<(), ElfError> {
+        let size = size_of::<T>() as u64;
+        let chunk = BLOCK / size;
+        let count = extent.size / size;
+        let mut bytes = vec![0; (chunk.min(count) * size) as usize];
+        let mut index = 0;
+        while index < count {
+            let records = chunk.min(count - index);
+            let offset = extent.offset + index * size;
+            let bytes = &mut bytes[..(records * size) as usize];
+            self.copy(offset, bytes)?;
+            let records = pod::slice_from_all_bytes::<T>(bytes).map_err(|()| ElfError::Unreadable { offset, size })?;
+            for record in records {
+                if !visit(index, record)? {
+                    return Ok(());
+                }
+                index += 1;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,36 @@
+//! The notes of a library, of which ld.so reads the properties and dlcast the build id. Other notes are only stepped over.
+
+use object::NativeEndian as NE;
+use object::elf::{self, FileHeader64};
+use object::read::ReadRef;
+use object::read::elf::NoteIterator;
+
+use super::error::ElfError;
+use super::image::{Extent, Image};
+
+/// More notes than a library has; they are read in one piece.
+const MOST: u64 = 1 << 20;
+
+/// The build id, if there is one. Every note must be whole, since ld.so goes by the sizes that they give.
+pub fn build_id<'d, R: ReadRef<'d>>(image: &Image<R>, notes: &[(Extent, u64)]) -> Result<Option<Vec<u8>>, ElfError> {
+    let damaged = ElfError::Header {
+        why: "a note that is not whole",
+    };
+    let mut build_id = None;
+    for (extent, align) in notes {
+        if extent.size > MOST {
+            return Err(damaged);
+        }
+        let mut bytes = vec![0; extent.size as usize];
+        image.copy(extent.offset, &mut bytes)?;
+        let Ok(mut notes) = NoteIterator::<FileHeader64<NE>>::new(NE, (*align).into(), &bytes) else {
+            return Err(damaged);
+        };
+        while let Some(note) = notes.next().map_err(|_| damaged.clone())? {
+            if note.name() == elf::ELF_NOTE_GNU && note.n_type(NE) == elf::NT_GNU_BUILD_ID {
+                build_id.get_or_insert_with(|| note.desc().to_vec());
+            }
+        }
+    }
+    Ok(build_id)
+}

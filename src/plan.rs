@@ -1,0 +1,246 @@
+//! The union of all ranks' requests as one ordered plan, and the arithmetic of agreeing on it.
+//!
+//! Pure: a plan never looks at a file. Libraries are the same by identity, modules by name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::Identity;
+use crate::ranks::RankSet;
+use crate::request::OpenFlags;
+
+/// A library as one rank, or after merging all ranks, want it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Library {
+    /// `None` where no rank that asked could find or read it.
+    pub identity: Option<Identity>,
+    /// How callers spelled it; two ranks that cannot both find it are matched by this.
+    pub spellings: Vec<String>,
+    /// Where the first rank that found it has it.
+    pub path: Option<String>,
+    /// The joined flags.
+    pub flags: OpenFlags,
+}
+
+/// What an item asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum What {
+    /// A library of the native lane.
+    Library(Library),
+    /// A module of the Python lane.
+    Module {
+        /// Absolute dotted name.
+        name: String,
+    },
+    /// A bad call of one rank; it can only fail.
+    Invalid {
+        /// What was wrong.
+        message: String,
+    },
+}
+
+/// Copies of one library that a program opened itself on one rank: each has run its constructors.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copies {
+    /// On which rank.
+    pub rank: u32,
+    /// Two paths or more.
+    pub paths: Vec<String>,
+}
+
+/// One entry of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// What is asked for.
+    pub what: What,
+    /// Who asked.
+    pub holders: RankSet,
+    /// Who has it more than once already.
+    pub copies: Vec<Copies>,
+}
+
+impl Item {
+    /// The name by which people know it: the library's first spelling, the module's name.
+    pub fn name(&self) -> &str {
+        match &self.what {
+            What::Library(library) => match (library.spellings.first(), &library.identity) {
+                (Some(spelling), _) => spelling,
+                (None, Some(identity)) => &identity.name,
+                (None, None) => "a library without a name",
+            },
+            What::Module { name } => name,
+            What::Invalid { .. } => "a call with a bad argument",
+        }
+    }
+
+    /// Whether this item belongs to the native lane (libraries), not to Python's.
+    pub fn is_native(&self) -> bool {
+        matches!(self.what, What::Library(_))
+    }
+
+    /// Whether both ask for the same thing.
+    pub fn same_as(&self, other: &Item) -> bool {
+        match (&self.what, &other.what) {
+            (What::Library(a), What::Library(b)) => match (&a.identity, &b.identity) {
+                (Some(a), Some(b)) => a == b,
+                (None, None) => a.spellings.iter().any(|spelling| b.spellings.contains(spelling)),
+                _ => false,
+            },
+            (What::Module { name: a }, What::Module { name: b }) => a == b,
+            (What::Invalid { message: a }, What::Invalid { message: b }) => a == b,
+            _ => false,
+        }
+    }
+
+    fn absorb(&mut self, other: Item) {
+        self.holders.union(&other.holders);
+        self.copies.extend(other.copies);
+        if let (What::Library(mine), What::Library(theirs)) = (&mut self.what, other.what) {
+            for spelling in theirs.spellings {
+                if !mine.spellings.contains(&spelling) {
+                    mine.spellings.push(spelling);
+                }
+            }
+            mine.flags = mine.flags.joined(theirs.flags);
+            if mine.path.is_none() {
+                mine.path = theirs.path;
+            }
+        }
+    }
+
+    /// The bytes that make two ranks' items equal: everything but the rank and the path.
+    fn key(&self, hasher: &mut blake3::Hasher) {
+        let mut field = |tag: u8, bytes: &[u8]| {
+            hasher.update(&[tag]);
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        match &self.what {
+            What::Library(library) => {
+                match &library.identity {
+                    Some(identity) => {
+                        field(0, identity.name.as_bytes());
+                        field(1, &identity.size.to_le_bytes());
+                        field(2, &identity.digest);
+                    }
+                    None => library.spellings.iter().for_each(|spelling| field(3, spelling.as_bytes())),
+                }
+                field(4, &library.flags.bits().to_le_bytes());
+            }
+            What::Module { name } => field(5, name.as_bytes()),
+            What::Invalid { message } => field(6, message.as_bytes()),
+        }
+        // Copies differ per rank: a rank that has some makes the sets differ, so that everybody hears of them.
+        for copies in &self.copies {
+            field(7, &copies.rank.to_le_bytes());
+            copies.paths.iter().for_each(|path| field(8, path.as_bytes()));
+        }
+    }
+}
+
+/// What is to be done in a round, in the order in which it is done.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The entries.
+    pub items: Vec<Item>,
+}
+
+impl Plan {
+    /// Adds one item; an item that is there already absorbs it.
+    pub fn add(&mut self, item: Item) {
+        match self.items.iter_mut().find(|known| known.same_as(&item)) {
+            Some(known) => known.absorb(item),
+            None => self.items.push(item),
+        }
+    }
+
+    /// The union: what is in both stands where `self` has it, the rest follows in the order of `other`.
+    #[must_use]
+    pub fn merged(mut self, other: Plan) -> Plan {
+        // Few items are compared one by one; a map would cost more than it saves below some hundred.
+        if self.items.len().max(other.items.len()) < 64 {
+            other.items.into_iter().for_each(|item| self.add(item));
+            return self;
+        }
+        let mut places: std::collections::HashMap<[u8; 32], usize> =
+            self.items.iter().enumerate().map(|(place, item)| (item.place_key(), place)).collect();
+        for item in other.items {
+            match places.get(&item.place_key()) {
+                Some(&place) if self.items[place].same_as(&item) => self.items[place].absorb(item),
+                _ => {
+                    places.insert(item.place_key(), self.items.len());
+                    self.items.push(item);
+                }
+            }
+        }
+        self
+    }
+
+    /// After all ranks' sets are in: a library that one rank could not find is the one that another rank found under
+    /// the same spelling.
+    pub fn fold_unfound(&mut self) {
+        let (found, unfound): (Vec<Item>, Vec<Item>) = std::mem::take(&mut self.items)
+            .into_iter()
+            .partition(|item| !matches!(&item.what, What::Library(library) if library.identity.is_none()));
+        self.items = found;
+        for lost in unfound {
+            let What::Library(library) = &lost.what else { continue };
+            let twin = self.items.iter_mut().find(|item| match &item.what {
+                What::Library(known) => known.spellings.iter().any(|spelling| library.spellings.contains(spelling)),
+                _ => false,
+            });
+            match twin {
+                Some(twin) => twin.absorb(lost),
+                None => self.items.push(lost),
+            }
+        }
+    }
+
+    /// Two digests of 128 bits: of the set, and of the sequence.
+    pub fn digests(&self) -> ([u64; 2], [u64; 2]) {
+        let keys: Vec<[u8; 32]> = self.items.iter().map(Item::digest).collect();
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        (words(&sorted), words(&keys))
+    }
+
+    /// The order that every rank can work out alone: used where all have the same set in another order.
+    pub fn sort_canonically(&mut self) {
+        self.items.sort_by_cached_key(Item::digest);
+    }
+}
+
+impl Item {
+    fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        self.key(&mut hasher);
+        *hasher.finalize().as_bytes()
+    }
+
+    /// Equal for items that [`Item::same_as`] holds for, except unfound libraries with several spellings.
+    fn place_key(&self) -> [u8; 32] {
+        match &self.what {
+            What::Library(Library { identity: Some(identity), .. }) => {
+                *blake3::Hasher::new().update(&identity.digest).update(identity.name.as_bytes()).finalize().as_bytes()
+            }
+            What::Library(library) => {
+                *blake3::hash(library.spellings.first().map_or("", String::as_str).as_bytes()).as_bytes()
+            }
+            What::Module { name } => *blake3::hash(name.as_bytes()).as_bytes(),
+            What::Invalid { message } => *blake3::hash(message.as_bytes()).as_bytes(),
+        }
+    }
+}
+
+fn words(keys: &[[u8; 32]]) -> [u64; 2] {
+    let mut hasher = blake3::Hasher::new();
+    keys.iter().for_each(|key| {
+        hasher.update(key);
+    });
+    let digest = hasher.finalize();
+    let word = |at: usize| {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&digest.as_bytes()[at..at + 8]);
+        u64::from_le_bytes(bytes)
+    };
+    [word(0), word(8)]
+}

@@ -1,0 +1,162 @@
+//! Who is missing, and word for the absent: what the ranks do once a deadline has passed.
+//!
+//! A state machine without I/O. The rank whose deadline passes first tells every other rank where it stands; a rank that
+//! is waiting and hears that does the same. After a while the lowest rank that was heard names those that were not, to
+//! all: the present end with the same verdict, the absent find it when they come. It costs messages in the square of
+//! the ranks, once in the life of a session.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::error::{Absent, Missed};
+use crate::wire::{self, Here};
+
+/// How long answers are collected.
+const WINDOW: Duration = Duration::from_millis(900);
+/// How much longer the verdict of the lowest rank is waited for.
+const GRACE: Duration = Duration::from_millis(600);
+
+/// One rank's part in a roll-call.
+pub struct RollCall<'a> {
+    rank: u32,
+    size: u32,
+    heard: BTreeMap<u32, Here>,
+    host_of: &'a dyn Fn(u32) -> String,
+    /// What to send: receiver and note. The driver takes them after each call.
+    pub outbox: Vec<(u32, Vec<u8>)>,
+}
+
+/// A note of a roll-call.
+enum Note {
+    Here(Here),
+    Verdict(Missed),
+}
+
+fn read(note: &[u8], size: u32) -> Option<Note> {
+    // What cannot be read was not sent by a roll-call: nobody is present because of it.
+    wire::decode(note, size).map(Note::Here).or_else(|_| wire::decode(note, size).map(Note::Verdict)).ok()
+}
+
+/// A verdict that was left for this rank, if `note` is one.
+pub fn left_word(note: &[u8], size: u32) -> Option<Missed> {
+    match read(note, size) {
+        Some(Note::Verdict(missed)) => Some(missed),
+        _ => None,
+    }
+}
+
+impl<'a> RollCall<'a> {
+    /// Opens a roll-call, or joins one; `here` is where this rank stands.
+    pub fn open(rank: u32, size: u32, here: Here, host_of: &'a dyn Fn(u32) -> String) -> Self {
+        let note = wire::encode(&here);
+        let outbox = (0..size).filter(|&to| to != rank).map(|to| (to, note.clone())).collect();
+        RollCall { rank, size, heard: BTreeMap::from([(rank, here)]), host_of, outbox }
+    }
+
+    /// A note has arrived. `Some`: the verdict of another rank, which is this rank's, too.
+    pub fn hear(&mut self, from: u32, note: &[u8]) -> Option<Missed> {
+        match read(note, self.size)? {
+            Note::Here(here) => {
+                self.heard.insert(from, here);
+                None
+            }
+            Note::Verdict(missed) => Some(missed),
+        }
+    }
+
+    /// Time has passed since the opening. `Some`: the verdict, after which the outbox is sent and nothing else done.
+    pub fn tick(&mut self, since: Duration) -> Option<Missed> {
+        let complete = self.heard.len() == self.size as usize;
+        let lowest = self.heard.keys().next() == Some(&self.rank);
+        let due = if lowest { complete || since >= WINDOW } else { since >= WINDOW + GRACE };
+        if !due {
+            return None;
+        }
+        let missed = self.verdict();
+        let note = wire::encode(&missed);
+        self.outbox.extend((0..self.size).filter(|&to| to != self.rank).map(|to| (to, note.clone())));
+        Some(missed)
+    }
+
+    fn verdict(&self) -> Missed {
+        let absent = |rank| Absent { rank, host: (self.host_of)(rank) };
+        let furthest = self.heard.values().map(|here| here.step).max().unwrap_or(0);
+        // Those that are furthest say what the waiting was for; the first deadline is the one that passed.
+        let front = self.heard.values().find(|here| here.step == furthest);
+        Missed {
+            missing: (0..self.size).filter(|rank| !self.heard.contains_key(rank)).map(absent).collect(),
+            behind: self.heard.iter().filter(|(_, here)| here.step < furthest).map(|(&rank, _)| absent(rank)).collect(),
+            phase: front.map_or(crate::error::Phase::Agree, |here| here.phase),
+            what: front.map(|here| here.what.clone()).unwrap_or_default(),
+            waited_ms: self.heard.values().map(|here| here.waited_ms).min().unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::Phase;
+
+    fn here(step: u64) -> Here {
+        Here { step, phase: Phase::Decide, what: "`libx.so`".into(), waited_ms: 5_000 }
+    }
+
+    /// Lets the ranks of `present` hold a roll-call in steps of 100 ms; what each concludes.
+    fn hold(size: u32, present: &[(u32, u64)]) -> Vec<Missed> {
+        let host_of = |rank: u32| format!("node{}", rank / 2);
+        let mut calls: Vec<RollCall> =
+            present.iter().map(|&(rank, step)| RollCall::open(rank, size, here(step), &host_of)).collect();
+        let mut verdicts: Vec<Option<Missed>> = vec![None; calls.len()];
+        for tick in 0..30 {
+            let mut mail = Vec::new();
+            for call in &mut calls {
+                let from = call.rank;
+                mail.extend(call.outbox.drain(..).map(|(to, note)| (from, to, note)));
+            }
+            for (from, to, note) in mail {
+                if let Some(place) = present.iter().position(|&(rank, _)| rank == to)
+                    && verdicts[place].is_none()
+                {
+                    verdicts[place] = calls[place].hear(from, &note);
+                }
+            }
+            for (call, verdict) in calls.iter_mut().zip(&mut verdicts) {
+                if verdict.is_none() {
+                    *verdict = call.tick(Duration::from_millis(100 * tick));
+                }
+            }
+        }
+        verdicts.into_iter().map(Option::unwrap).collect()
+    }
+
+    #[test]
+    fn every_present_rank_names_the_same_absent_ones() {
+        for (size, missing) in [(4, vec![2]), (4, vec![0]), (8, vec![0, 5]), (2, vec![1])] {
+            let present: Vec<(u32, u64)> = (0..size).filter(|rank| !missing.contains(rank)).map(|rank| (rank, 7)).collect();
+            let verdicts = hold(size, &present);
+            assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]));
+            let named: Vec<u32> = verdicts[0].missing.iter().map(|absent| absent.rank).collect();
+            assert_eq!(named, missing);
+            assert_eq!(verdicts[0].missing[0].host, format!("node{}", missing[0] / 2));
+            assert!(verdicts[0].to_string().contains("decide of `libx.so`"), "{}", verdicts[0]);
+        }
+    }
+
+    #[test]
+    fn a_rank_in_an_earlier_step_is_named_as_late() {
+        let verdicts = hold(3, &[(0, 7), (1, 5), (2, 7)]);
+        assert_eq!(verdicts[0].behind.iter().map(|absent| absent.rank).collect::<Vec<_>>(), [1]);
+        assert!(verdicts[0].missing.is_empty());
+    }
+
+    #[test]
+    fn a_late_rank_finds_the_verdict() {
+        let host_of = |_: u32| "node0".to_string();
+        let mut call = RollCall::open(0, 2, here(1), &host_of);
+        let missed = call.tick(WINDOW).unwrap();
+        let (to, note) = call.outbox.pop().unwrap();
+        assert_eq!((to, left_word(&note, 2)), (1, Some(missed)));
+        assert_eq!(left_word(b"INPUT(libmpi.so.12)", 2), None);
+    }
+}

@@ -1,0 +1,116 @@
+//! Agreement on what is to be done, cheapest case first: nobody asks, all ask the same, one asks, they differ.
+//!
+//! It does not look at files: identities were found before, by the gather job.
+
+use super::{Ask, Job, Round, State, bytes, words};
+use crate::comm::{Agreed, Collective, Reply};
+use crate::outcome::Verdict;
+use crate::plan::{Item, Plan};
+use crate::wire::{self, WireError};
+
+/// One allreduce with MAX tells it all: a value and its complement give the maximum and the minimum.
+const WORDS: usize = 13;
+
+impl Round {
+    /// This rank's set is known: one allreduce of its digests.
+    pub(super) fn agree(&mut self, plan: Plan) -> Ask {
+        self.plan = plan;
+        // By spelling, and spellings are no part of the digests: so before them, not after.
+        self.plan.fold_unfound();
+        // What an earlier pass of this call undid is not tried again, or a module that records itself and then fails
+        // would keep everybody here for ever. The list is agreed; dropping from this rank's own set is its own affair.
+        let undone = |item: &Item| {
+            let failed = |(known, verdict): &(Item, Verdict)| *verdict != Verdict::Committed && known.same_as(item);
+            self.report.items.iter().any(failed)
+        };
+        self.plan.items.retain(|item| !undone(item));
+        let holds = !self.plan.items.is_empty();
+        let (set, order) = self.plan.digests();
+        let own_bytes = if holds { wire::encode(&self.plan).len() as u64 } else { 0 };
+        let rank = u64::from(self.rank);
+        let words = vec![
+            self.serial,
+            !self.serial,
+            set[0],
+            !set[0],
+            set[1],
+            !set[1],
+            order[0],
+            !order[0],
+            order[1],
+            !order[1],
+            // Highest and lowest rank that asks for anything; zero: nobody.
+            if holds { rank + 1 } else { 0 },
+            if holds { u64::MAX - rank } else { 0 },
+            own_bytes,
+        ];
+        self.ask_collective(State::Agreeing, Collective::Max(words))
+    }
+
+    /// Which of the four cases is it?
+    pub(super) fn classify(&mut self, reply: Agreed<Reply>) -> Ask {
+        let words = match words::<WORDS>(&reply) {
+            Ok(words) => words,
+            Err(error) => return self.fail(error),
+        };
+        let same = |at: usize| words[at] == !words[at + 1];
+        if !same(0) {
+            return self.fail(WireError::Malformed("ranks are in different rounds of this session"));
+        }
+        let (highest, lowest) = (words[10], u64::MAX - words[11]);
+        if highest == 0 {
+            self.state = State::Finished;
+            return Ask::Done(Ok(std::mem::take(&mut self.report)));
+        }
+        self.report.rounds += 1;
+        let (same_set, same_order) = (same(2) && same(4), same(6) && same(8));
+        if same_set {
+            // Equal identities were compared by digest, so nothing is left to exchange or to stage.
+            if !same_order {
+                self.plan.sort_canonically();
+            }
+            self.plan.items.iter_mut().for_each(|item| item.holders = crate::ranks::RankSet::all(self.size));
+            return self.begin_plan(false);
+        }
+        let len = usize::try_from(words[12]).unwrap_or(usize::MAX);
+        if len > wire::MOST_BYTES {
+            return self.fail(WireError::TooLarge(len));
+        }
+        if highest - 1 == lowest {
+            let root = lowest as u32;
+            let own = (root == self.rank).then(|| wire::encode(&self.plan));
+            return self.ask_collective(
+                State::Exchanging { merged: false },
+                Collective::Broadcast { root, len, bytes: own },
+            );
+        }
+        let own = wire::encode(&self.plan);
+        self.ask_collective(State::Exchanging { merged: true }, Collective::Merge { bytes: own, with: wire::merge_plans })
+    }
+
+    /// The plan of all ranks has arrived.
+    pub(super) fn adopt(&mut self, reply: Agreed<Reply>, merged: bool) -> Ask {
+        let plan = bytes(reply).and_then(|bytes| wire::decode::<Plan>(&bytes, self.size));
+        self.plan = match plan {
+            Ok(plan) => plan,
+            Err(error) => return self.fail(error),
+        };
+        if merged {
+            self.plan.fold_unfound();
+        }
+        self.begin_plan(true)
+    }
+
+    /// The plan is the same everywhere now. What cannot succeed has its verdict already.
+    fn begin_plan(&mut self, stage: bool) -> Ask {
+        self.verdicts = vec![None; self.plan.items.len()];
+        self.refuse_invalid();
+        self.again = false;
+        self.more = false;
+        let libraries = self.open_libraries();
+        if stage && !libraries.is_empty() {
+            return self.ask_job(State::Staging, Job::Stage(libraries));
+        }
+        self.load_native()
+    }
+}

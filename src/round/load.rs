@@ -1,0 +1,45 @@
+//! What to open, and after that what to import: a module may need the libraries that the same round makes GLOBAL.
+
+use super::{Ask, Batch, Job, Round, State};
+use crate::error::Phase;
+use crate::outcome::{Cause, Failure, Verdict};
+use crate::plan::What;
+
+impl Round {
+    /// A call with a bad argument has failed where it was made.
+    pub(super) fn refuse_invalid(&mut self) {
+        for (index, item) in self.plan.items.iter().enumerate() {
+            if let What::Invalid { message } = &item.what {
+                let failure = Failure::new(Phase::Call, message.clone());
+                self.verdicts[index] =
+                    Some(Verdict::Undone(vec![Cause { item: index as u32, failure, ranks: item.holders.clone() }]));
+            }
+        }
+    }
+
+    /// Opens the libraries that have no verdict; without any, goes on to the modules.
+    pub(super) fn load_native(&mut self) -> Ask {
+        let libraries = self.open_libraries();
+        if libraries.is_empty() {
+            return self.load_python();
+        }
+        self.batch = Batch { items: libraries.iter().map(|(index, _)| *index).collect() };
+        self.ask_job(State::Loading, Job::Open(libraries))
+    }
+
+    /// Imports the modules that have no verdict; without any, the pass is over.
+    pub(super) fn load_python(&mut self) -> Ask {
+        let items = self.plan.items.iter().zip(0..);
+        let modules: Vec<(u32, String)> = items
+            .filter_map(|(item, index)| match &item.what {
+                What::Module { name } if self.is_open(index) => Some((index, name.clone())),
+                _ => None,
+            })
+            .collect();
+        if modules.is_empty() {
+            return self.end_pass();
+        }
+        self.batch = Batch { items: modules.iter().map(|(index, _)| *index).collect() };
+        self.ask_job(State::Loading, Job::Import(modules))
+    }
+}

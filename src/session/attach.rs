@@ -1,0 +1,217 @@
+//! Making a session on a communicator, or finding the one that is there; and the end of sessions.
+//!
+//! Attach has a deadline, too: duplicates are made with MPI_Comm_idup. Until the control communicator exists, the
+//! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
+
+use super::wait::{self, Budget, Lost, Place};
+use super::{Core, Options, Session, Shared, Slot, lock};
+use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, UserComm, world};
+use crate::comm::{Collective, Comm, Control, Reply};
+use crate::config::{self, Mode};
+use crate::error::{CallError, Ended, Missed, Phase};
+use crate::host::node::NodeCache;
+use crate::intercept::maps;
+use crate::ranks::RankSet;
+use crate::wire::{self, Roster};
+
+static NEXT: AtomicU64 = AtomicU64::new(1);
+static SESSIONS: LazyLock<Mutex<HashMap<u64, Arc<Shared>>>> = LazyLock::new(Mutex::default);
+
+impl Session {
+    /// The session of a communicator: the one that is cached on it, else a new one.
+    ///
+    /// Initialises MPI (MPI_THREAD_MULTIPLE) where nobody has, and finalises it at exit then.
+    ///
+    /// # Collective
+    /// Over `comm`, the first time; later calls are local. Shown by `mpi-tests/src/bin/missing_rank.rs`.
+    ///
+    /// # Errors
+    /// [`CallError::Deadline`] where a rank does not come; [`CallError::Comm`] where the communicator is none that can be
+    /// used, MPI has been finalised, or another MPI is in the process; [`CallError::Invalid`] for service mode.
+    pub fn attach(comm: impl Into<UserComm>, options: Options) -> Result<Session, CallError> {
+        world::bring_up()?;
+        attach(comm.into(), options)
+    }
+
+    /// The session of MPI_COMM_WORLD.
+    ///
+    /// # Collective
+    /// As [`Session::attach`].
+    ///
+    /// # Errors
+    /// As [`Session::attach`].
+    pub fn world(options: Options) -> Result<Session, CallError> {
+        world::bring_up()?;
+        attach(UserComm::world(), options)
+    }
+
+    /// The session with a handle that `attach` gave out.
+    pub(crate) fn by_id(id: u64, options: Options) -> Result<Session, CallError> {
+        match lock(&SESSIONS).get(&id) {
+            Some(shared) => Ok(Session { shared: shared.clone(), timeout: options.timeout }),
+            None => Err(CallError::Ended(Ended::Unknown)),
+        }
+    }
+
+    /// The handle.
+    pub(crate) fn id(&self) -> u64 {
+        self.shared.id
+    }
+}
+
+fn setting(error: config::SettingError) -> CallError {
+    CallError::Invalid(error.to_string())
+}
+
+fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
+    world::may_call()?;
+    refuse_other_mpi()?;
+    comm.check()?;
+    let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;
+    if mode == Mode::Service {
+        return Err(CallError::Invalid("service mode is not in this version of dlcast: use collective mode".into()));
+    }
+    let limit = options.timeout.resolve().map_err(setting)?;
+    mpi::on_end(end);
+    if let Some(id) = mpi::cached(comm)? {
+        let session = Session::by_id(id, options)?;
+        session.shared.refuse_ended()?;
+        return Ok(session);
+    }
+    let id = NEXT.fetch_add(1, Ordering::Relaxed);
+    let shared = match make(comm, id, Budget::new(limit)) {
+        Ok(shared) => shared,
+        Err((error, shared)) => {
+            // Later calls on this communicator are told the same at once.
+            if let Some(shared) = shared {
+                keep(comm, shared)?;
+            }
+            return Err(error);
+        }
+    };
+    keep(comm, shared.clone())?;
+    Ok(Session { shared, timeout: options.timeout })
+}
+
+fn keep(comm: UserComm, shared: Arc<Shared>) -> Result<(), CallError> {
+    mpi::remember(comm, shared.id)?;
+    lock(&SESSIONS).insert(shared.id, shared);
+    Ok(())
+}
+
+/// Another MPI in the process than the one that dlcast calls and was built with.
+pub(super) fn refuse_other_mpi() -> Result<(), CallError> {
+    let mapped: Vec<_> = maps::mapped().into_iter().map(|object| object.path).collect();
+    Ok(world::refuse_other_mpi(maps::file_of(world::address()), &mapped)?)
+}
+
+type Failed = (CallError, Option<Arc<Shared>>);
+
+fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Failed> {
+    let plain = |error: crate::comm::CommError| (CallError::from(error), None);
+    let mut users = Notes::on_users(comm).map_err(plain)?;
+    let (rank, size) = (users.rank(), users.size());
+    let one_host = comm.spans_world() && config::world_is_one_host();
+    let own_host = hostname();
+    let guess = |_: u32| if one_host { own_host.clone() } else { "unknown host: it never attached".to_string() };
+    let place = Place { rank, size, step: 0, phase: Phase::Attach, what: String::new(), host_of: &guess };
+    let broken = |lost: Lost| -> Failed {
+        let (error, reason) = told(lost);
+        let shared = Shared::new(id, rank, size, Roster::default(), Slot::Gone);
+        shared.end(reason);
+        (error, Some(Arc::new(shared)))
+    };
+    if let Some(missed) = wait::word_left(&mut users, size).map_err(plain)? {
+        return Err(broken(Lost::Missed(missed)));
+    }
+    let duplicate = |users: &mut Notes, budget: &mut Budget| {
+        let mut duplicate = Duplicate::start(comm).map_err(plain)?;
+        wait::wait(users as &mut dyn Control, budget, &place, || duplicate.test()).map_err(broken)
+    };
+    let mut notes = Notes::on(duplicate(&mut users, &mut budget)?).map_err(plain)?;
+    let mut main = MpiComm::new(duplicate(&mut users, &mut budget)?).map_err(plain)?;
+    // Who is where, with which version; the token names the node cache, and only this job's ranks know it.
+    let own = Roster {
+        hosts: vec![(own_host.clone(), RankSet::one(rank))],
+        versions: vec![(env!("CARGO_PKG_VERSION").into(), RankSet::one(rank))],
+        token: if rank == 0 { token() } else { String::new() },
+    };
+    let merge = Collective::Merge { bytes: wire::encode(&own), with: wire::merge_rosters };
+    main.start(merge).map_err(plain)?;
+    let reply = wait::collective(&mut main, &mut notes, &mut budget, &place).map_err(broken)?.into_inner();
+    let Reply::Bytes(bytes) = reply else { return Err((wire::WireError::Foreign.into(), None)) };
+    let roster: Roster = wire::decode(&bytes, size).map_err(|error| (error.into(), None))?;
+    if roster.versions.len() > 1 {
+        let who: Vec<String> = roster.versions.iter().map(|(version, ranks)| format!("{version} on {ranks}")).collect();
+        let text = format!("the ranks run different versions of dlcast: {}", who.join("; "));
+        return Err((CallError::Invalid(text), None));
+    }
+    let mut node = NodeCache::open(&config::node_dir(), &format!("dlcast-{}", roster.token));
+    main.start(Collective::Max(vec![0])).map_err(plain)?;
+    wait::collective(&mut main, &mut notes, &mut budget, &place).map_err(broken)?;
+    if let Some(node) = &mut node {
+        node.unlink();
+    }
+    let core =
+        Core { comm: main, notes, node, committed: HashMap::new(), adds_seen: u64::MAX, rounds: 0, steps: 0 };
+    Ok(Arc::new(Shared::new(id, rank, size, roster, Slot::Free(Box::new(core)))))
+}
+
+impl Shared {
+    fn new(id: u64, rank: u32, size: u32, roster: Roster, core: Slot) -> Self {
+        Shared {
+            id,
+            rank,
+            size,
+            roster,
+            core: Mutex::new(core),
+            freed: Condvar::new(),
+            pending: Mutex::default(),
+            ended: Mutex::default(),
+        }
+    }
+}
+
+/// What the caller hears, and why the session cannot go on.
+pub(super) fn told(lost: Lost) -> (CallError, Ended) {
+    match lost {
+        Lost::Missed(missed) => (CallError::Deadline(missed.clone()), Ended::Missed(missed)),
+        Lost::Comm(error) => (CallError::Comm(error.clone()), Ended::Comm(error)),
+    }
+}
+
+/// Says that word was left: the late rank's error.
+pub(super) fn late(missed: Missed) -> Lost {
+    Lost::Missed(missed)
+}
+
+fn hostname() -> String {
+    gethostname::gethostname().to_string_lossy().into_owned()
+}
+
+/// 128 random bits: the standard library's hasher keys come from the system's random numbers.
+fn token() -> String {
+    use std::hash::{BuildHasher, Hasher};
+    let word = || std::collections::hash_map::RandomState::new().build_hasher().finish();
+    format!("{:016x}{:016x}", word(), word())
+}
+
+/// MPI says that communicators go.
+fn end(end: End) {
+    match end {
+        End::Freed(id) => {
+            // Handles that are still around are told why.
+            let shared = lock(&SESSIONS).get(&id).cloned();
+            if let Some(shared) = shared {
+                shared.end(Ended::Freed);
+                shared.release();
+            }
+        }
+        // Their communicators are left to MPI, which is about to free everything.
+        End::Finalized => lock(&SESSIONS).values().for_each(|shared| shared.end(Ended::Finalized)),
+    }
+}

@@ -1,0 +1,232 @@
+//! One collective call: a round, step by step, in the caller's thread.
+//!
+//! The caller does the imports itself (Python must, in a thread of its own); everything else is done here.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::report::{self, SyncReport};
+use super::wait::{self, Budget, Place};
+use super::{Core, Shared, attach, jobs};
+use crate::comm::{Collective, Comm, Local};
+use crate::config::Timeout;
+use crate::error::{CallError, Ended, Undone};
+use crate::host::dl::{self, Library};
+use crate::importer::ImportJob;
+use crate::outcome::Failure;
+use crate::request::Request;
+use crate::round::{Ask, Done, Given, Job, Round};
+
+/// What the caller of [`Call::step`] does next.
+pub enum Step {
+    /// Do this and [`Call::answer`].
+    Job(ImportJob),
+    /// The call has ended.
+    Done(Box<Result<Outcome, CallError>>),
+}
+
+/// What became of the request that the call itself made.
+#[derive(Clone, Debug)]
+pub enum Own {
+    /// A library, on every rank.
+    Library(Library),
+    /// A module, on every rank.
+    Module(String),
+    /// Undone on all.
+    Undone(Undone),
+}
+
+/// What a call came to.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Everything that the round did.
+    pub sync: SyncReport,
+    /// The call's own request; `None` for sync.
+    pub own: Option<Own>,
+}
+
+/// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
+pub struct Call {
+    shared: Arc<Shared>,
+    core: Option<Box<Core>>,
+    round: Round,
+    given: Option<Given>,
+    own: Option<Request>,
+    own_sent: bool,
+    budget: Budget,
+    begun: bool,
+    imports: VecDeque<(Option<u32>, ImportJob)>,
+    current: Option<Option<u32>>,
+    failed: Vec<(u32, Failure)>,
+    after_imports: Option<Done>,
+}
+
+impl Call {
+    pub(super) fn begin(shared: &Arc<Shared>, own: Option<Request>, timeout: Timeout) -> Result<Call, CallError> {
+        shared.refuse_ended()?;
+        crate::comm::mpi::world::may_call()?;
+        let limit = timeout.resolve().map_err(|error| CallError::Invalid(error.to_string()))?;
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        let mut core = match shared.take(deadline) {
+            // Inside a constructor or a module body that a round runs: nothing may wait here. The request goes along
+            // with the next pass of that round.
+            Err(CallError::Nested) => {
+                super::lock(&shared.pending).extend(own);
+                return Err(CallError::Nested);
+            }
+            taken => taken?,
+        };
+        core.rounds += 1;
+        let round = Round::new(shared.rank, shared.size, core.rounds);
+        Ok(Call {
+            shared: shared.clone(),
+            core: Some(core),
+            round,
+            given: Some(Given::Start),
+            own,
+            own_sent: false,
+            budget: Budget::new(limit),
+            begun: false,
+            imports: VecDeque::new(),
+            current: None,
+            failed: Vec::new(),
+            after_imports: None,
+        })
+    }
+
+    /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for.
+    pub fn step(&mut self) -> Step {
+        loop {
+            if let Some((item, job)) = self.imports.pop_front() {
+                self.current = Some(item);
+                return Step::Job(job);
+            }
+            if let Some(done) = self.after_imports.take() {
+                self.given = Some(Given::Job(Local(self.with_imports(done))));
+            }
+            let Some(given) = self.given.take() else {
+                return self.end(Err(CallError::Invalid("this call has ended, or waits for an answer".into())));
+            };
+            if !self.begun {
+                self.begun = true;
+                if let Err(error) = self.first_look() {
+                    return self.end(Err(error));
+                }
+            }
+            match self.round.step(given) {
+                Ask::Collective(collective) => match self.collective(collective) {
+                    Ok(given) => self.given = Some(given),
+                    Err(error) => return self.end(Err(error)),
+                },
+                Ask::Job(job) => self.job(job),
+                Ask::Done(Ok(report)) => {
+                    let sync = report::sync_report(&self.shared, &report);
+                    let own = self.own.as_ref().and_then(|own| report::own(&self.shared, own, &report));
+                    return self.end(Ok(Outcome { sync, own }));
+                }
+                // Every rank has read the same bytes, so every rank is here: the session goes on.
+                Ask::Done(Err(error)) => return self.end(Err(error.into())),
+            }
+        }
+    }
+
+    /// How the job that [`Step::Job`] gave went.
+    pub fn answer(&mut self, answer: Result<(), Failure>) {
+        if let (Some(Some(item)), Err(failure)) = (self.current.take(), answer) {
+            self.failed.push((item, failure));
+        }
+    }
+
+    /// How long an import worker is waited for.
+    pub(super) fn patience(&self) -> Option<Duration> {
+        self.budget.left()
+    }
+
+    /// Before anything is sent: has word been left for this rank, or another MPI come in?
+    fn first_look(&mut self) -> Result<(), CallError> {
+        let Some(core) = self.core.as_mut() else { return Ok(()) };
+        if crate::intercept::maps::adds() != core.adds_seen {
+            attach::refuse_other_mpi()?;
+        }
+        match wait::word_left(&mut core.notes, self.shared.size) {
+            Ok(None) => Ok(()),
+            Ok(Some(missed)) => Err(self.lose(attach::late(missed))),
+            Err(error) => Err(self.lose(error.into())),
+        }
+    }
+
+    fn lose(&self, lost: wait::Lost) -> CallError {
+        let (error, reason) = attach::told(lost);
+        self.shared.end(reason);
+        error
+    }
+
+    fn collective(&mut self, collective: Collective) -> Result<Given, CallError> {
+        let (phase, what) = self.round.standing();
+        let Some(core) = self.core.as_mut() else { return Err(CallError::Ended(Ended::Abandoned)) };
+        core.steps += 1;
+        let host_of = |rank: u32| self.shared.host_of(rank);
+        let place =
+            Place { rank: self.shared.rank, size: self.shared.size, step: core.steps, phase, what, host_of: &host_of };
+        let waited = match core.comm.start(collective) {
+            Ok(()) => wait::collective(&mut core.comm, &mut core.notes, &mut self.budget, &place),
+            Err(error) => Err(error.into()),
+        };
+        waited.map(Given::Collective).map_err(|lost| self.lose(lost))
+    }
+
+    fn job(&mut self, job: Job) {
+        let Some(core) = self.core.as_mut() else { return };
+        let done = match job {
+            Job::Gather => {
+                let own = if std::mem::replace(&mut self.own_sent, true) { None } else { self.own.clone() };
+                Done::Gathered(jobs::gather(&self.shared, core, own))
+            }
+            Job::Stage(items) => jobs::stage(&self.shared, core, &items),
+            Job::Open(items) => jobs::open(&self.shared, core, &items),
+            Job::Import(modules) => {
+                self.imports = modules.into_iter().map(|(item, name)| (Some(item), ImportJob::Import(name))).collect();
+                self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false });
+                return;
+            }
+            Job::Settle { commit, undo } => {
+                self.imports = jobs::settle(core, &commit, &undo).into_iter().map(|job| (None, job)).collect();
+                self.after_imports = Some(Done::Settled);
+                return;
+            }
+        };
+        self.given = Some(Given::Job(Local(done)));
+    }
+
+    fn with_imports(&mut self, done: Done) -> Done {
+        match done {
+            Done::Tried { .. } => {
+                let more = !super::lock(&self.shared.pending).is_empty();
+                Done::Tried { failed: std::mem::take(&mut self.failed), more }
+            }
+            other => other,
+        }
+    }
+
+    fn end(&mut self, outcome: Result<Outcome, CallError>) -> Step {
+        if let Some(core) = self.core.take() {
+            self.shared.give_back(core);
+        }
+        Step::Done(Box::new(outcome))
+    }
+
+    /// The library that this call loaded, for a face that hands out raw handles.
+    pub(crate) fn library_of(identity: &crate::identity::Identity) -> Option<Library> {
+        dl::host(None).library(identity)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if let Some(core) = self.core.take() {
+            self.shared.end(Ended::Abandoned);
+            self.shared.give_back(core);
+        }
+    }
+}

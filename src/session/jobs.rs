@@ -1,0 +1,99 @@
+//! What a round wants done on this rank: the joint between the round's jobs and the host.
+//!
+//! Whatever goes wrong here becomes a value for the next collective.
+
+use super::{Core, Shared, lock};
+use crate::host::{Opener, dl};
+use crate::importer::ImportJob;
+use crate::intercept::maps;
+use crate::outcome::Failure;
+use crate::plan::{Copies, Item, Plan, What};
+use crate::ranks::RankSet;
+use crate::request::{OpenFlags, Request};
+use crate::round::Done;
+
+/// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
+pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> Plan {
+    tell_mapped(core);
+    let requests: Vec<Request> = lock(&shared.pending).drain(..).chain(own).collect();
+    let mut plan = Plan::default();
+    let mut host = dl::host(core.node.as_mut());
+    for request in requests {
+        let (what, copies) = match request {
+            Request::Library { spelling, flags } => {
+                let library = host.find(&spelling, flags);
+                let paths = host.copies(&library);
+                let known = library.identity.as_ref().and_then(|identity| core.committed.get(identity));
+                if paths.is_empty() && known.is_some_and(|flags| covers(*flags, library.flags)) {
+                    continue;
+                }
+                let copies = if paths.is_empty() { Vec::new() } else { vec![Copies { rank: shared.rank, paths }] };
+                (What::Library(library), copies)
+            }
+            Request::Module { name } => (What::Module { name }, Vec::new()),
+            Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
+        };
+        plan.add(Item { what, holders: RankSet::one(shared.rank), copies });
+    }
+    plan
+}
+
+/// Whether a library that was committed with `had` needs nothing done for `wanted`.
+fn covers(had: OpenFlags, wanted: OpenFlags) -> bool {
+    !wanted.contains(OpenFlags::GLOBAL) || had.contains(OpenFlags::GLOBAL)
+}
+
+/// The host hears of objects that anybody has mapped since; one number tells whether there are any.
+fn tell_mapped(core: &mut Core) {
+    let adds = maps::adds();
+    if adds != core.adds_seen {
+        core.adds_seen = adds;
+        let paths = maps::mapped().into_iter().map(|object| object.path).collect();
+        dl::host(None).note_mapped(paths);
+    }
+}
+
+fn tried(
+    shared: &Shared,
+    items: &[(u32, Item)],
+    mut attempt: impl FnMut(&Item) -> Result<(), Failure>,
+) -> Done {
+    let failed = items.iter().filter_map(|(index, item)| Some((*index, attempt(item).err()?))).collect();
+    Done::Tried { failed, more: !lock(&shared.pending).is_empty() }
+}
+
+pub(super) fn stage(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
+    tell_mapped(core);
+    let mut host = dl::host(core.node.as_mut());
+    tried(shared, items, |item| host.stage(item))
+}
+
+pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
+    let mut host = dl::host(core.node.as_mut());
+    tried(shared, items, |item| match &item.what {
+        What::Library(library) => host.open(library),
+        _ => Ok(()),
+    })
+}
+
+/// Libraries are settled here; what is to be done about modules is returned, for Python to do.
+pub(super) fn settle(core: &mut Core, commit: &[Item], undo: &[Item]) -> Vec<ImportJob> {
+    let mut host = dl::host(None);
+    for item in commit {
+        let What::Library(library) = &item.what else { continue };
+        if let Err(failure) = host.commit(library) {
+            // The object is open, so the loader has no reason to refuse; a program that sees this has closed it itself.
+            eprintln!("dlcast: {}: {}", failure.phase, failure.message);
+        }
+        if let Some(identity) = &library.identity {
+            let flags = core.committed.entry(identity.clone()).or_insert(library.flags);
+            *flags = flags.joined(library.flags);
+        }
+    }
+    let name = |item: &Item| match &item.what {
+        What::Module { name } => Some(name.clone()),
+        _ => None,
+    };
+    let committed = commit.iter().filter_map(name).map(ImportJob::Commit);
+    committed.chain(undo.iter().filter_map(name).map(ImportJob::Undo)).collect()
+}

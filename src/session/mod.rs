@@ -1,0 +1,252 @@
+//! A session: one communicator, its committed libraries, and calls that step rounds in the caller's thread.
+//!
+//! It joins the single effects (communicator, host, link maps) to the round; it contains no protocol of its own.
+//!
+//! # Layout
+//! In the order of flow.
+//! - [`attach`] making a session, finding the one that is there; sessions end
+//! - [`record`] requests made where nothing may wait
+//! - [`call`] one collective call: a round, step by step
+//! - [`jobs`] what a round wants done on this rank
+//! - [`wait`] a collective with a deadline, and the roll-call after it
+//! - [`report`] what a call came to
+
+mod attach;
+pub mod call;
+mod jobs;
+pub mod record;
+pub mod report;
+mod wait;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
+use std::time::{Duration, Instant};
+
+use self::call::{Call, Own, Step};
+pub use self::report::SyncReport;
+use crate::comm::mpi::{MpiComm, Notes};
+use crate::config::{Mode, Timeout};
+use crate::error::{CallError, Ended};
+use crate::host::dl::Library;
+use crate::host::node::NodeCache;
+use crate::identity::Identity;
+use crate::importer;
+use crate::request::{OpenFlags, Request};
+use crate::wire::Roster;
+
+/// How to attach.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// `None`: `DLCAST_MODE`, by default collective.
+    pub mode: Option<Mode>,
+    /// How long attach, and later every call, may wait for other ranks.
+    pub timeout: Timeout,
+}
+
+/// A session on a communicator. A handle: clones are the same session.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+    timeout: Timeout,
+}
+
+/// What a session is, whoever holds a handle.
+pub(crate) struct Shared {
+    pub(crate) id: u64,
+    rank: u32,
+    size: u32,
+    roster: Roster,
+    core: Mutex<Slot>,
+    freed: Condvar,
+    pending: Mutex<Vec<Request>>,
+    ended: Mutex<Option<Ended>>,
+}
+
+/// Where the moving parts are: at most one call at a time has them.
+enum Slot {
+    Free(Box<Core>),
+    Busy(ThreadId),
+    Gone,
+}
+
+/// What a call needs while it runs.
+pub(crate) struct Core {
+    comm: MpiComm,
+    notes: Notes,
+    node: Option<NodeCache>,
+    /// Agreed, therefore equal on every rank: what needs no round any more.
+    committed: HashMap<Identity, OpenFlags>,
+    /// Link-map changes that the host has been told of.
+    adds_seen: u64,
+    rounds: u64,
+    steps: u64,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    fn refuse_ended(&self) -> Result<(), CallError> {
+        match &*lock(&self.ended) {
+            Some(reason) => Err(CallError::Ended(reason.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session; the first reason stays.
+    pub(crate) fn end(&self, reason: Ended) {
+        lock(&self.ended).get_or_insert(reason);
+    }
+
+    fn host_of(&self, rank: u32) -> String {
+        let known = self.roster.hosts.iter().find(|(_, ranks)| ranks.contains(rank));
+        known.map_or_else(|| "unknown host".into(), |(host, _)| host.clone())
+    }
+
+    /// Takes the moving parts, after waiting for another thread's call if there is one.
+    fn take(&self, deadline: Option<Instant>) -> Result<Box<Core>, CallError> {
+        let me = std::thread::current().id();
+        let mut slot = lock(&self.core);
+        loop {
+            match std::mem::replace(&mut *slot, Slot::Busy(me)) {
+                Slot::Free(core) => return Ok(core),
+                Slot::Gone => {
+                    *slot = Slot::Gone;
+                    drop(slot);
+                    self.refuse_ended()?;
+                    return Err(CallError::Ended(Ended::Unknown));
+                }
+                Slot::Busy(thread) => {
+                    *slot = Slot::Busy(thread);
+                    if thread == me {
+                        return Err(CallError::Nested);
+                    }
+                }
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                let text = "another thread of this rank is in a call of the same session, and did not return in time";
+                return Err(CallError::Invalid(text.into()));
+            }
+            let pause = left.unwrap_or(Duration::from_secs(60));
+            slot = self.freed.wait_timeout(slot, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives the moving parts back; if the session has ended meanwhile, they go.
+    fn give_back(&self, core: Box<Core>) {
+        let ended = lock(&self.ended).is_some();
+        *lock(&self.core) = if ended { Slot::Gone } else { Slot::Free(core) };
+        self.freed.notify_all();
+    }
+
+    /// The communicator was freed: so are the duplicates.
+    fn release(&self) {
+        if let Slot::Free(core) = std::mem::replace(&mut *lock(&self.core), Slot::Gone) {
+            let Core { comm, notes, .. } = *core;
+            comm.free();
+            notes.free();
+        }
+    }
+}
+
+impl Session {
+    /// This process's rank in the session's communicator.
+    pub fn rank(&self) -> u32 {
+        self.shared.rank
+    }
+
+    /// Ranks in the session's communicator.
+    pub fn size(&self) -> u32 {
+        self.shared.size
+    }
+
+    /// The host that a rank named when it attached.
+    pub fn host_of(&self, rank: u32) -> String {
+        self.shared.host_of(rank)
+    }
+
+    /// The same session with another deadline for the calls made through this handle.
+    #[must_use]
+    pub fn within(&self, timeout: Duration) -> Session {
+        Session { shared: self.shared.clone(), timeout: Timeout::After(timeout) }
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Begins a call that the caller steps; see [`Call::step`].
+    ///
+    /// # Errors
+    /// Where the session has ended, or another thread of this rank does not leave it in time. Nothing was sent.
+    pub fn begin(&self, own: Option<Request>, timeout: Option<Timeout>) -> Result<Call, CallError> {
+        Call::begin(&self.shared, own, timeout.unwrap_or(self.timeout))
+    }
+
+    /// Loads a library on every rank and returns when every rank has it, under flags that are the same everywhere (where
+    /// ranks ask for different ones, GLOBAL and NOW win).
+    ///
+    /// `path` is a path, or a bare name that ld.so's search finds.
+    ///
+    /// # Collective
+    /// Over the session's communicator. Ranks may name different libraries, or call [`Session::sync`] or
+    /// [`Session::import_global`] instead: all ranks end with the union. Shown by `mpi-tests/src/bin/one_names.rs`.
+    ///
+    /// # Errors
+    /// [`CallError::Undone`] where any rank cannot load this library; then no rank has it. Other requests of the same
+    /// round do not matter. [`CallError::Deadline`] where a rank does not come.
+    pub fn load_global(&self, path: &str, flags: OpenFlags) -> Result<Library, CallError> {
+        let request = record::library(path, flags)?;
+        let report = self.finish(self.begin(Some(request), None)?)?;
+        match report.own {
+            Some(Own::Library(library)) => Ok(library),
+            Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
+            _ => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
+        }
+    }
+
+    /// Imports a Python module on every rank.
+    ///
+    /// Python runs the import: the process needs an import worker (`dlcast.serve_imports()` in Python). From Python, call
+    /// `dlcast.import_global`, which imports in the calling thread.
+    ///
+    /// # Collective
+    /// As [`Session::load_global`].
+    ///
+    /// # Errors
+    /// As [`Session::load_global`].
+    pub fn import_global(&self, module: &str) -> Result<(), CallError> {
+        let request = record::module(module)?;
+        match self.finish(self.begin(Some(request), None)?)?.own {
+            Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Agrees on all that any rank has recorded, and does it. What failed is in the report: it is no error of this call.
+    ///
+    /// # Collective
+    /// As [`Session::load_global`].
+    ///
+    /// # Errors
+    /// Those of the communication.
+    pub fn sync(&self) -> Result<SyncReport, CallError> {
+        Ok(self.finish(self.begin(None, None)?)?.sync)
+    }
+
+    /// Steps a call to its end; imports are left to the import worker.
+    pub(crate) fn finish(&self, mut call: Call) -> Result<call::Outcome, CallError> {
+        loop {
+            match call.step() {
+                Step::Done(outcome) => return *outcome,
+                Step::Job(job) => {
+                    let answer = importer::ask_worker(&job, call.patience());
+                    call.answer(answer);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Requests made where nothing may wait: kept on this rank, without I/O, until a round takes them along.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Session, Shared, lock};
+use crate::config;
+use crate::error::CallError;
+use crate::intercept::{maps, policy};
+use crate::layers::elf;
+use crate::request::{OpenFlags, Request};
+
+/// A request for a library. Relative paths are meant from here and now.
+pub(crate) fn library(path: &str, flags: OpenFlags) -> Result<Request, CallError> {
+    if path.is_empty() || path.contains('\0') {
+        return Err(CallError::Invalid("a library needs a path or a name, without NUL".into()));
+    }
+    let spelling = match path.contains('/') && !path.starts_with('/') {
+        false => path.to_string(),
+        true => {
+            let here = config::working_dir().map_err(|error| {
+                CallError::Invalid(format!("{path}: the working directory, which it is relative to, is gone: {error}"))
+            })?;
+            let whole = here.join(path.trim_start_matches("./"));
+            whole.into_os_string().into_string().map_err(|_| not_utf8(path))?
+        }
+    };
+    let flags = if flags.is_empty() { OpenFlags::NOW } else { flags };
+    Ok(Request::Library { spelling, flags: flags.settled() })
+}
+
+fn not_utf8(path: &str) -> CallError {
+    CallError::Invalid(format!("{path}: the working directory is not UTF-8, and names travel as UTF-8"))
+}
+
+/// A request for a module.
+pub(crate) fn module(name: &str) -> Result<Request, CallError> {
+    if name.contains('\0') || name.split('.').any(str::is_empty) {
+        return Err(CallError::Invalid(format!("`{name}` is not the absolute name of a module, such as pkg.mod")));
+    }
+    Ok(Request::Module { name: name.into() })
+}
+
+impl Session {
+    /// Records a library for the next round. Local; nothing is opened, nothing waited for.
+    ///
+    /// # Errors
+    /// [`CallError::Invalid`] for a path that cannot be one.
+    pub fn record_library(&self, path: &str, flags: OpenFlags) -> Result<(), CallError> {
+        self.add(library(path, flags)?)
+    }
+
+    /// Records a Python module for the next round. Local.
+    ///
+    /// # Errors
+    /// [`CallError::Invalid`] for a name that cannot be one.
+    pub fn record_module(&self, name: &str) -> Result<(), CallError> {
+        self.add(module(name)?)
+    }
+
+    fn add(&self, request: Request) -> Result<(), CallError> {
+        self.shared.refuse_ended()?;
+        lock(&self.shared.pending).push(request);
+        Ok(())
+    }
+
+    /// Runs `block` and records the libraries that it, or anything that it calls, opens. Local; needs no preloading.
+    ///
+    /// The flags of a dlopen cannot be seen afterwards: RTLD_NOW | RTLD_LOCAL is recorded. What another library needs
+    /// (DT_NEEDED) comes with that one; components of MPI, libc and the system do not count.
+    ///
+    /// # Errors
+    /// Where the session has ended. The block has run then.
+    pub fn record<T>(&self, block: impl FnOnce() -> T) -> Result<T, CallError> {
+        let recording = Recording::begin(self);
+        let value = block();
+        recording.end()?;
+        Ok(value)
+    }
+}
+
+/// A block under observation.
+pub(crate) struct Recording {
+    shared: Arc<Shared>,
+    before: HashSet<PathBuf>,
+    opened: Vec<Request>,
+    modules: Vec<String>,
+    covered: HashSet<PathBuf>,
+    cover_depth: u32,
+    cover_before: HashSet<PathBuf>,
+}
+
+fn mapped() -> Vec<PathBuf> {
+    maps::mapped().into_iter().map(|object| object.path).collect()
+}
+
+impl Recording {
+    pub fn begin(session: &Session) -> Self {
+        Recording {
+            shared: session.shared().clone(),
+            before: mapped().into_iter().collect(),
+            opened: Vec::new(),
+            modules: Vec::new(),
+            covered: HashSet::new(),
+            cover_depth: 0,
+            cover_before: HashSet::new(),
+        }
+    }
+
+    /// An explicit dlopen whose flags are known. Inside a covered stretch it belongs to the module.
+    pub fn opened(&mut self, path: &str, flags: OpenFlags) -> Result<(), CallError> {
+        if self.cover_depth == 0 && policy::counts(Path::new(path)) {
+            self.opened.push(library(path, flags)?);
+        }
+        Ok(())
+    }
+
+    /// What is opened from here to the matching [`Recording::cover_end`] belongs to a module request.
+    pub fn cover_begin(&mut self) {
+        if self.cover_depth == 0 {
+            self.cover_before = mapped().into_iter().collect();
+        }
+        self.cover_depth += 1;
+    }
+
+    /// See [`Recording::cover_begin`].
+    pub fn cover_end(&mut self) {
+        self.cover_depth = self.cover_depth.saturating_sub(1);
+        if self.cover_depth == 0 {
+            self.covered.extend(mapped().into_iter().filter(|path| !self.cover_before.contains(path)));
+        }
+    }
+
+    /// A module that was imported.
+    pub fn module(&mut self, name: &str) -> Result<(), CallError> {
+        module(name)?;
+        self.modules.push(name.into());
+        Ok(())
+    }
+
+    /// Turns what was seen into requests.
+    pub fn end(self) -> Result<(), CallError> {
+        self.shared.refuse_ended()?;
+        let mut requests = self.opened;
+        let explicit: HashSet<PathBuf> = requests.iter().filter_map(file_of).collect();
+        let new: Vec<PathBuf> = mapped()
+            .into_iter()
+            .filter(|path| !self.before.contains(path) && !self.covered.contains(path) && policy::counts(path))
+            .collect();
+        for root in maps::roots(&new, names) {
+            let known = std::fs::canonicalize(&root).is_ok_and(|real| explicit.contains(&real));
+            if let (false, Some(path), false) = (known, root.to_str(), is_extension(&root)) {
+                requests.push(library(path, OpenFlags::NOW)?);
+            }
+        }
+        requests.extend(self.modules.into_iter().map(|name| Request::Module { name }));
+        lock(&self.shared.pending).extend(requests);
+        Ok(())
+    }
+}
+
+/// The real file of an explicit request: a bare name is mapped by now.
+fn file_of(request: &Request) -> Option<PathBuf> {
+    let Request::Library { spelling, .. } = request else { return None };
+    let path = match spelling.contains('/') {
+        true => PathBuf::from(spelling),
+        false => crate::host::search::find(spelling).ok()?,
+    };
+    std::fs::canonicalize(path).ok()
+}
+
+fn names(path: &Path) -> (Option<String>, Vec<String>) {
+    match File::open(path).map(|file| elf::read_file(&file)) {
+        Ok(Ok(elf)) => (elf.soname, elf.needed),
+        // Mapped, but gone or changed on disk: nothing is known to need it.
+        _ => (None, Vec::new()),
+    }
+}
+
+/// An extension module travels as a module.
+fn is_extension(path: &Path) -> bool {
+    matches!(File::open(path).map(|file| elf::read_file(&file)), Ok(Ok(elf)) if elf.python_init.is_some())
+}

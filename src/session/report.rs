@@ -1,0 +1,147 @@
+//! What a call came to, as the user reads it: names, paths on this rank, failures with hosts.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Shared;
+use super::call::{Call, Own};
+use crate::error::{RankFailure, Undone};
+use crate::outcome::{Cause, Verdict};
+use crate::plan::{Item, What};
+use crate::request::Request;
+use crate::round::Report;
+
+/// One request that every rank has now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Committed {
+    /// "library" or "module".
+    pub kind: &'static str,
+    /// As it was asked for.
+    pub name: String,
+    /// The library's file on this rank.
+    pub path: Option<PathBuf>,
+    /// What the library is.
+    pub identity: Option<String>,
+    /// Who asked.
+    pub ranks: Vec<u32>,
+}
+
+/// One request that failed on some rank, and is undone on all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UndoneRequest {
+    /// The whole story in words, several lines.
+    pub error: String,
+    /// The same in parts.
+    #[serde(flatten)]
+    pub undone: Undone,
+    /// Who asked.
+    pub ranks: Vec<u32>,
+}
+
+/// Copies of one library that a program opened itself: their constructors have run once each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CopiesFound {
+    /// As it was asked for.
+    pub name: String,
+    /// Where.
+    pub rank: u32,
+    /// On which host.
+    pub host: String,
+    /// The files.
+    pub paths: Vec<String>,
+}
+
+/// What a round did. The same on every rank, but for the paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct SyncReport {
+    /// Passes that had something to do.
+    pub rounds: u32,
+    /// On every rank.
+    pub committed: Vec<Committed>,
+    /// On none.
+    pub undone: Vec<UndoneRequest>,
+    /// Found on the way.
+    pub copies: Vec<CopiesFound>,
+}
+
+pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
+    let mut sync = SyncReport { rounds: report.rounds, ..SyncReport::default() };
+    for (item, verdict) in &report.items {
+        let ranks: Vec<u32> = item.holders.iter().collect();
+        match verdict {
+            Verdict::Committed => {
+                let identity = match &item.what {
+                    What::Library(library) => library.identity.as_ref(),
+                    _ => None,
+                };
+                sync.committed.push(Committed {
+                    kind: kind(item),
+                    name: item.name().into(),
+                    path: identity.and_then(Call::library_of).map(|library| library.path().to_path_buf()),
+                    identity: identity.map(ToString::to_string),
+                    ranks,
+                });
+            }
+            Verdict::Undone(causes) => {
+                let undone = undone(shared, item, causes);
+                sync.undone.push(UndoneRequest { error: undone.to_string(), undone, ranks });
+            }
+        }
+        sync.copies.extend(item.copies.iter().map(|copies| CopiesFound {
+            name: item.name().into(),
+            rank: copies.rank,
+            host: shared.host_of(copies.rank),
+            paths: copies.paths.clone(),
+        }));
+    }
+    sync
+}
+
+fn kind(item: &Item) -> &'static str {
+    match item.what {
+        What::Library(_) => "library",
+        What::Module { .. } => "module",
+        What::Invalid { .. } => "call",
+    }
+}
+
+fn undone(shared: &Shared, item: &Item, causes: &[Cause]) -> Undone {
+    let failures = causes.iter().map(|cause| RankFailure {
+        ranks: cause.ranks.iter().collect(),
+        hosts: cause.ranks.iter().map(|rank| shared.host_of(rank)).collect(),
+        phase: cause.failure.phase,
+        message: cause.failure.message.clone(),
+        traceback: cause.failure.traceback.clone(),
+    });
+    Undone { kind: kind(item), name: item.name().into(), size: shared.size, failures: failures.collect() }
+}
+
+/// What became of the request that the call itself made.
+pub(super) fn own(shared: &Shared, own: &Request, report: &Report) -> Option<Own> {
+    let verdict = report.items.iter().rev().find(|(item, _)| is(item, own));
+    if let Some((item, Verdict::Undone(causes))) = verdict {
+        return Some(Own::Undone(undone(shared, item, causes)));
+    }
+    match own {
+        Request::Library { spelling, flags } => {
+            // Committed now, or long ago: then no item was needed.
+            let identity = match verdict {
+                Some((Item { what: What::Library(library), .. }, _)) => library.identity.clone(),
+                _ => crate::host::Opener::find(&mut crate::host::dl::host(None), spelling, *flags).identity,
+            };
+            identity.as_ref().and_then(Call::library_of).map(Own::Library)
+        }
+        Request::Module { name } => verdict.map(|_| Own::Module(name.clone())),
+        Request::Invalid { .. } => None,
+    }
+}
+
+fn is(item: &Item, own: &Request) -> bool {
+    match (&item.what, own) {
+        (What::Library(library), Request::Library { spelling, .. }) => library.spellings.contains(spelling),
+        (What::Module { name }, Request::Module { name: wanted }) => name == wanted,
+        (What::Invalid { message }, Request::Invalid { message: own }) => message == own,
+        _ => false,
+    }
+}

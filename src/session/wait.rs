@@ -1,0 +1,170 @@
+//! Waiting for a collective, with a deadline; the roll-call that follows it.
+//!
+//! A rank that waits looks for notes, too: another rank's deadline may pass first.
+
+use std::time::{Duration, Instant};
+
+use crate::comm::{Agreed, Comm, CommError, Control, Reply};
+use crate::error::{Missed, Phase};
+use crate::rollcall::{RollCall, left_word};
+use crate::wire::Here;
+
+/// Without a deadline a wait says after this long that it waits.
+const TALK_AFTER: Duration = Duration::from_secs(60);
+/// How often notes are looked for, and for how long a wait yields before it naps.
+const NOTES_EVERY: Duration = Duration::from_millis(2);
+const EAGER: Duration = Duration::from_millis(20);
+const LONGEST_NAP: Duration = Duration::from_micros(500);
+
+/// Why waiting ended without the reply.
+pub enum Lost {
+    /// The deadline passed, here or elsewhere.
+    Missed(Missed),
+    /// MPI failed.
+    Comm(CommError),
+}
+
+impl From<CommError> for Lost {
+    fn from(error: CommError) -> Self {
+        Lost::Comm(error)
+    }
+}
+
+/// Who waits, where, for what.
+pub struct Place<'a> {
+    pub rank: u32,
+    pub size: u32,
+    pub step: u64,
+    pub phase: Phase,
+    pub what: String,
+    pub host_of: &'a dyn Fn(u32) -> String,
+}
+
+/// Time that a call may still spend waiting for others.
+pub struct Budget {
+    whole: Option<Duration>,
+    spent: Duration,
+    talked: bool,
+}
+
+impl Budget {
+    pub fn new(whole: Option<Duration>) -> Self {
+        Budget { whole, spent: Duration::ZERO, talked: false }
+    }
+
+    /// What is left; `None`: no deadline.
+    pub fn left(&self) -> Option<Duration> {
+        self.whole.map(|whole| whole.saturating_sub(self.spent))
+    }
+}
+
+/// Waits until `test` has something, the budget is used up, or another rank holds a roll-call.
+pub fn wait<T>(
+    control: &mut dyn Control,
+    budget: &mut Budget,
+    place: &Place<'_>,
+    mut test: impl FnMut() -> Result<Option<T>, CommError>,
+) -> Result<T, Lost> {
+    // The usual case costs no look at the clock.
+    if let Some(done) = test()? {
+        return Ok(done);
+    }
+    let start = Instant::now();
+    let mut notes_at = Duration::ZERO;
+    let mut nap = Duration::from_micros(20);
+    loop {
+        if let Some(done) = test()? {
+            budget.spent += start.elapsed();
+            return Ok(done);
+        }
+        let waited = start.elapsed();
+        if waited >= notes_at {
+            notes_at = waited + NOTES_EVERY;
+            if let Some((from, note)) = control.poll()? {
+                return Err(Lost::Missed(roll_call(control, budget, place, waited, Some((from, note)))?));
+            }
+            if budget.left().is_some_and(|left| waited >= left) {
+                return Err(Lost::Missed(roll_call(control, budget, place, waited, None)?));
+            }
+            if !budget.talked && budget.whole.is_none() && budget.spent + waited >= TALK_AFTER {
+                budget.talked = true;
+                eprintln!(
+                    "dlcast: rank {} has been waiting for {} s in phase {}{}{}; it has no deadline",
+                    place.rank,
+                    TALK_AFTER.as_secs(),
+                    place.phase,
+                    if place.what.is_empty() { "" } else { " of " },
+                    place.what
+                );
+            }
+        }
+        if waited < EAGER {
+            std::thread::yield_now();
+        } else {
+            std::thread::sleep(nap);
+            nap = (nap * 2).min(LONGEST_NAP);
+        }
+    }
+}
+
+/// Word that was left while this rank was away: looked for before anything is started.
+pub fn word_left(control: &mut dyn Control, size: u32) -> Result<Option<Missed>, CommError> {
+    while let Some((_, note)) = control.poll()? {
+        if let Some(missed) = left_word(&note, size) {
+            return Ok(Some(missed));
+        }
+        // A rank that asked who is there: it, or another, has left the verdict behind that.
+    }
+    Ok(None)
+}
+
+fn roll_call(
+    control: &mut dyn Control,
+    budget: &Budget,
+    place: &Place<'_>,
+    waited: Duration,
+    heard: Option<(u32, Vec<u8>)>,
+) -> Result<Missed, CommError> {
+    let limit = budget.whole.unwrap_or(budget.spent + waited);
+    let here = Here {
+        step: place.step,
+        phase: place.phase,
+        what: place.what.clone(),
+        waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+    };
+    let mut call = RollCall::open(place.rank, place.size, here, place.host_of);
+    let opened = Instant::now();
+    let mut heard = heard;
+    loop {
+        for (to, note) in call.outbox.drain(..) {
+            control.post(to, &note)?;
+        }
+        let note = match heard.take() {
+            Some(note) => Some(note),
+            None => control.poll()?,
+        };
+        let nothing_new = note.is_none();
+        if let Some(missed) = note.and_then(|(from, note)| call.hear(from, &note)) {
+            return Ok(missed);
+        }
+        if let Some(missed) = call.tick(opened.elapsed()) {
+            for (to, note) in call.outbox.drain(..) {
+                control.post(to, &note)?;
+            }
+            return Ok(missed);
+        }
+        if nothing_new {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// [`wait`] for the collective that was started on `comm`.
+pub fn collective(
+    comm: &mut dyn Comm,
+    control: &mut dyn Control,
+    budget: &mut Budget,
+    place: &Place<'_>,
+) -> Result<Agreed<Reply>, Lost> {
+    wait(control, budget, place, || comm.test())
+}

@@ -1,0 +1,1 @@
+//! Tests of the whole: scenarios on simulated ranks, the wire under fire, the house rules, the generated header.

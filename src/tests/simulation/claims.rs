@@ -1,0 +1,1 @@
+//! What dlcast promises, one scenario a promise.

@@ -1,0 +1,134 @@
+//! Steps the ranks of a scenario in a seeded order until all have ended, or none can go on.
+
+use super::host::Host;
+use super::scenario::Scenario;
+use crate::comm::sim::{SimComm, World};
+use crate::comm::{Collective, Comm, Local};
+use crate::round::{Ask, Given, Report, Round};
+use crate::wire::WireError;
+
+/// Turns of all ranks together after which a round has no end. Random scenarios need some hundred.
+const MOST_TURNS: u32 = 100_000;
+
+/// What a rank does next.
+enum Next {
+    Ask(Ask),
+    Test,
+    Nothing,
+}
+
+/// One rank: the machine, its loader, its communicator. The driver that a session is in the real crate.
+pub struct SimRank {
+    pub comm: SimComm,
+    pub round: Round,
+    pub host: Host,
+    next: Next,
+    /// Whether a plan travelled in every pass: then even paths and spellings are the same everywhere.
+    pub exchanges: u32,
+    pub ended: Option<Result<Report, WireError>>,
+}
+
+impl SimRank {
+    pub fn new(world: &World, rank: u32, scenario: &Scenario) -> Self {
+        let spec = scenario.ranks[rank as usize].clone();
+        let mut round = Round::new(rank, scenario.size(), 1);
+        round.skip_vote_on_failure = spec.skips_vote_on_failure;
+        let next = Next::Ask(round.step(Given::Start));
+        SimRank { comm: world.comm(rank), round, host: Host::new(rank, spec), next, exchanges: 0, ended: None }
+    }
+
+    /// Whether the next thing it does is to start a collective.
+    pub fn about_to_start(&self) -> bool {
+        matches!(self.next, Next::Ask(Ask::Collective(_)))
+    }
+
+    /// Whether it waits in a collective.
+    pub fn waits(&self) -> bool {
+        matches!(self.next, Next::Test)
+    }
+
+    /// Does one thing: starts a collective, tests it, or does a job.
+    pub fn turn(&mut self) {
+        let given = match std::mem::replace(&mut self.next, Next::Nothing) {
+            Next::Ask(Ask::Collective(collective)) => {
+                if let Collective::Broadcast { .. } = collective {
+                    self.exchanges += 1;
+                } else if let Collective::Merge { with, .. } = &collective
+                    && std::ptr::fn_addr_eq(*with, crate::wire::merge_plans as crate::comm::MergeFn)
+                {
+                    self.exchanges += 1;
+                }
+                // A refusal is noted by the world, and ends the run.
+                if self.comm.start(collective).is_ok() {
+                    self.next = Next::Test;
+                }
+                return;
+            }
+            Next::Ask(Ask::Job(job)) => Given::Job(Local(self.host.run(job))),
+            Next::Ask(Ask::Done(result)) => {
+                self.ended = Some(result);
+                return;
+            }
+            Next::Test => match self.comm.test() {
+                Ok(Some(reply)) => Given::Collective(reply),
+                _ => {
+                    self.next = Next::Test;
+                    return;
+                }
+            },
+            Next::Nothing => return,
+        };
+        self.next = Next::Ask(self.round.step(given));
+    }
+}
+
+/// A scenario after its end.
+pub struct Run {
+    pub world: World,
+    pub ranks: Vec<SimRank>,
+    /// What went wrong with the collectives; empty when all is well.
+    pub failures: Vec<String>,
+    /// Turns of all ranks together.
+    pub turns: u32,
+}
+
+/// Runs a scenario to its end.
+pub fn run(scenario: &Scenario) -> Run {
+    let size = scenario.size();
+    let world = World::new(size, scenario.seed, scenario.broadcasts, scenario.faults.clone());
+    let mut ranks: Vec<SimRank> = (0..size).map(|rank| SimRank::new(&world, rank, scenario)).collect();
+    let mut random = fastrand::Rng::with_seed(!scenario.seed);
+    let mut live: Vec<u32> = (0..size).collect();
+    let mut turns = 0;
+    while !live.is_empty() && !world.broken() && turns < MOST_TURNS {
+        // From a random place on, the first that is not blocked.
+        let start = random.usize(..live.len());
+        let order = (start..live.len()).chain(0..start);
+        let Some(place) = order.into_iter().find(|&place| !world.blocked(live[place])) else { break };
+        let rank = live[place];
+        // Several turns at once let one rank run far ahead of the others.
+        for _ in 0..random.u32(1..4) {
+            ranks[rank as usize].turn();
+        }
+        if ranks[rank as usize].ended.is_some() {
+            world.end(rank);
+            live.swap_remove(place);
+        }
+        turns += 1;
+    }
+    let mut failures = world.failures();
+    if turns == MOST_TURNS {
+        failures.push(format!("no end after {turns} turns"));
+    }
+    Run { world, ranks, failures, turns }
+}
+
+impl Run {
+    /// What rank 0 was told.
+    pub fn report(&self) -> &Report {
+        match &self.ranks[0].ended {
+            Some(Ok(report)) => report,
+            other => panic!("no report: {other:?}, {:?}", self.failures),
+        }
+    }
+}

@@ -10,10 +10,12 @@ fn main() {
     let (version, file) = match build_probe_mpi::probe() {
         Ok(library) => {
             let mpicc = library.mpicc.clone().unwrap_or_else(|| "mpicc".into());
-            let file = library.lib_paths.iter().flat_map(|folder| {
-                library.libs.iter().map(move |name| folder.join(format!("lib{name}.so")))
-            });
-            let file = file.filter(|path| path.file_name().is_some_and(|name| name == "libmpi.so" || name == "libmpich.so"));
+            let file = library
+                .lib_paths
+                .iter()
+                .flat_map(|folder| library.libs.iter().map(move |name| folder.join(format!("lib{name}.so"))));
+            let file =
+                file.filter(|path| path.file_name().is_some_and(|name| name == "libmpi.so" || name == "libmpich.so"));
             let file = file.filter_map(|path| path.canonicalize().ok()).next();
             (mpi_version(&mpicc), file)
         }
@@ -32,7 +34,8 @@ fn mpi_version(mpicc: &str) -> Option<String> {
     let run = Command::new(mpicc).args(["-E", "-dM"]).arg(&probe).output().ok()?;
     let text = String::from_utf8_lossy(&run.stdout).into_owned();
     let value = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' '))?;
+        let line =
+            text.lines().find_map(|line| line.strip_prefix("#define ")?.strip_prefix(name)?.strip_prefix(' '))?;
         Some(line.trim().trim_matches('"').to_string())
     };
     match (value("OMPI_MAJOR_VERSION"), value("MPICH_VERSION")) {

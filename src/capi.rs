@@ -42,7 +42,7 @@ pub const DLCAST_UNDONE: i32 = 1;
 pub const DLCAST_TIMEOUT: i32 = 2;
 /// The session became unusable earlier, or no session has this handle.
 pub const DLCAST_BROKEN: i32 = 3;
-/// A bad argument or setting; nothing was sent.
+/// A bad argument or setting. In a collective call this rank has taken part all the same, so that nobody waits for it.
 pub const DLCAST_INVALID: i32 = 4;
 /// MPI reported an error, has been finalised, or is another MPI; or another rank runs another dlcast.
 pub const DLCAST_MPI: i32 = 5;
@@ -193,9 +193,13 @@ fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {
             (DLCAST_OK, json!({ "outcome": "committed", "path": path, "handle": handle.addr() }), handle)
         }
         Some(Own::Module(name)) => (DLCAST_OK, json!({ "outcome": "committed", "name": name }), std::ptr::null_mut()),
+        Some(Own::Invalid(message)) => {
+            say(message);
+            (DLCAST_INVALID, json!({ "outcome": "invalid", "error": message }), std::ptr::null_mut())
+        }
         Some(Own::Undone(undone)) => {
             say(&undone.to_string());
-            let own = json!({ "outcome": "undone", "error": undone.to_string(), "failures": undone.failures });
+            let own = json!({ "outcome": "undone", "index": outcome.sync.undone.iter().position(|request| request.undone == *undone) });
             (DLCAST_UNDONE, own, std::ptr::null_mut())
         }
     };
@@ -228,7 +232,7 @@ pub extern "C" fn dlcast_last_error() -> *const c_char {
 /// What the last collective call of this thread did, as JSON: {"rounds", "committed": [{"kind", "name", "path",
 /// "identity", "ranks"}], "undone": [{"kind", "name", "size", "error", "failures": [{"ranks", "hosts", "phase", "message",
 /// "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "own": null or {"outcome", "path", "handle",
-/// "error", "failures"}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
+/// "index" (into "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
 /// "behind", "phase", "what", "waited_ms"}. Valid until the next dlcast call of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_last_report() -> *const c_char {
@@ -267,11 +271,7 @@ pub unsafe extern "C" fn dlcast_attach(
 /// # Safety
 /// `rank` and `size` point to integers.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dlcast_session_info(
-    session: dlcast_session,
-    rank: *mut i32,
-    size: *mut i32,
-) -> dlcast_status {
+pub unsafe extern "C" fn dlcast_session_info(session: dlcast_session, rank: *mut i32, size: *mut i32) -> dlcast_status {
     run(|| {
         let session = self::session(session, -1.0)?;
         let number = |value: u32| i32::try_from(value).map_err(|_| invalid("too many ranks"));
@@ -301,7 +301,8 @@ pub unsafe extern "C" fn dlcast_load_global(
     run(|| {
         let session = self::session(session, timeout)?;
         // SAFETY: as this function asks.
-        let request = record::library(unsafe { text(path, "path")? }, self::flags(flags)?)?;
+        let path = unsafe { text(path, "path") };
+        let request = record::or_invalid(path.and_then(|path| record::library(path, self::flags(flags)?)));
         let (status, raw) = report(&session.finish(session.begin(Some(request), None)?)?);
         if !handle.is_null() {
             // SAFETY: as this function asks.
@@ -325,7 +326,7 @@ pub unsafe extern "C" fn dlcast_import_global(
     run(|| {
         let session = self::session(session, timeout)?;
         // SAFETY: as this function asks.
-        let request = record::module(unsafe { text(module, "module")? })?;
+        let request = record::or_invalid(unsafe { text(module, "module") }.and_then(record::module));
         Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
     })
 }
@@ -439,10 +440,7 @@ pub extern "C" fn dlcast_recording_cover_end(recording: dlcast_recording) -> dlc
 /// # Safety
 /// `module` is a C string.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dlcast_recording_module(
-    recording: dlcast_recording,
-    module: *const c_char,
-) -> dlcast_status {
+pub unsafe extern "C" fn dlcast_recording_module(recording: dlcast_recording, module: *const c_char) -> dlcast_status {
     // SAFETY: as this function asks.
     with_recording(recording, |recording| recording.module(unsafe { text(module, "module")? }))
 }
@@ -480,9 +478,15 @@ pub unsafe extern "C" fn dlcast_call_begin(
         let name = || unsafe { text(name, "name") };
         let request = match verb {
             DLCAST_VERB_SYNC => None,
-            DLCAST_VERB_LOAD => Some(record::library(name()?, self::flags(flags)?)?),
-            DLCAST_VERB_IMPORT => Some(record::module(name()?)?),
-            DLCAST_VERB_INVALID => Some(Request::Invalid { message: name()?.into() }),
+            DLCAST_VERB_LOAD => {
+                Some(record::or_invalid(name().and_then(|name| record::library(name, self::flags(flags)?))))
+            }
+            DLCAST_VERB_IMPORT => Some(record::or_invalid(name().and_then(record::module))),
+            // The caller knows what is wrong and raises it: the call itself is a sync that takes the bad request along.
+            DLCAST_VERB_INVALID => {
+                session.add(Request::Invalid { message: name()?.into() })?;
+                None
+            }
             other => return Err(invalid(format!("{other} is no verb"))),
         };
         if call.is_null() {

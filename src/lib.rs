@@ -31,9 +31,10 @@
 //! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`intercept`] (what was opened),
 //!   [`layers`] (ELF)
 //! - [`session`]: joins them
-//! - [`capi`]: the C ABI, over which the Python package is written
+//! - [`capi`]: the C ABI, over which the Python package is written; [`cli`]: the command
 
 pub mod capi;
+pub mod cli;
 pub mod comm;
 pub mod config;
 pub mod error;

@@ -93,7 +93,11 @@ impl Item {
 
     fn absorb(&mut self, other: Item) {
         self.holders.union(&other.holders);
-        self.copies.extend(other.copies);
+        for copies in other.copies {
+            if !self.copies.contains(&copies) {
+                self.copies.push(copies);
+            }
+        }
         if let (What::Library(mine), What::Library(theirs)) = (&mut self.what, other.what) {
             for spelling in theirs.spellings {
                 if !mine.spellings.contains(&spelling) {

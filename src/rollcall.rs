@@ -13,6 +13,8 @@ use crate::wire::{self, Here};
 
 /// How long answers are collected.
 const WINDOW: Duration = Duration::from_millis(900);
+/// No verdict before this: a late rank may have joined a roll-call that is over, whose verdict is already on its way.
+const LISTEN: Duration = Duration::from_millis(250);
 /// How much longer the verdict of the lowest rank is waited for.
 const GRACE: Duration = Duration::from_millis(600);
 
@@ -68,7 +70,7 @@ impl<'a> RollCall<'a> {
     pub fn tick(&mut self, since: Duration) -> Option<Missed> {
         let complete = self.heard.len() == self.size as usize;
         let lowest = self.heard.keys().next() == Some(&self.rank);
-        let due = if lowest { complete || since >= WINDOW } else { since >= WINDOW + GRACE };
+        let due = if lowest { (complete && since >= LISTEN) || since >= WINDOW } else { since >= WINDOW + GRACE };
         if !due {
             return None;
         }
@@ -133,7 +135,8 @@ mod tests {
     #[test]
     fn every_present_rank_names_the_same_absent_ones() {
         for (size, missing) in [(4, vec![2]), (4, vec![0]), (8, vec![0, 5]), (2, vec![1])] {
-            let present: Vec<(u32, u64)> = (0..size).filter(|rank| !missing.contains(rank)).map(|rank| (rank, 7)).collect();
+            let present: Vec<(u32, u64)> =
+                (0..size).filter(|rank| !missing.contains(rank)).map(|rank| (rank, 7)).collect();
             let verdicts = hold(size, &present);
             assert!(verdicts.windows(2).all(|pair| pair[0] == pair[1]));
             let named: Vec<u32> = verdicts[0].missing.iter().map(|absent| absent.rank).collect();

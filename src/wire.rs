@@ -143,7 +143,8 @@ pub fn decode<M: Message>(bytes: &[u8], size: u32) -> Result<M, WireError> {
         },
         _ => return Err(WireError::Foreign),
     };
-    let (message, rest) = postcard::take_from_bytes::<M>(body).map_err(|_| WireError::Malformed("truncated, or values out of range"))?;
+    let (message, rest) =
+        postcard::take_from_bytes::<M>(body).map_err(|_| WireError::Malformed("truncated, or values out of range"))?;
     if !rest.is_empty() {
         return Err(WireError::Malformed("bytes after its end"));
     }

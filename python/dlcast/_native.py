@@ -20,7 +20,7 @@ _SONAME = "libdlcast.so.0"
 
 
 class Step(NamedTuple):
-    """Where a call is: over, with its final status, or waiting for a job to be done."""
+    """Where a call is: over, and its report is there; or waiting for a job to be done."""
 
     status: int
     job: int = 0
@@ -41,13 +41,15 @@ class Native:
         self.lib: Any = self._open()
 
     def _open(self) -> Any:
+        # cffi closes it when Python ends, and MPI_Finalize, which comes later, calls into it.
+        flags = os.RTLD_NOW | os.RTLD_LOCAL | os.RTLD_NODELETE
         try:
             # A C++ host may have brought the library: one runtime in a process.
-            return self._ffi.dlopen(_SONAME, os.RTLD_NOW | os.RTLD_NOLOAD)
+            return self._ffi.dlopen(_SONAME, flags | os.RTLD_NOLOAD)
         except OSError:
             pass
         try:
-            return self._ffi.dlopen(str(_FOLDER / "libdlcast.so"), os.RTLD_NOW | os.RTLD_LOCAL)
+            return self._ffi.dlopen(str(_FOLDER / "libdlcast.so"), flags)
         except OSError as error:
             raise SessionError(f"libdlcast.so cannot be loaded: {error}") from error
 
@@ -93,9 +95,9 @@ class Native:
         """A module that was imported."""
         self._check(self.lib.dlcast_recording_module(recording, name.encode()))
 
-    def recording_end(self, recording: int) -> None:
-        """What was seen becomes requests of the session."""
-        self._check(self.lib.dlcast_recording_end(recording))
+    def recording_end(self, recording: int, keep: bool) -> None:
+        """What was seen becomes requests of the session, or is forgotten."""
+        self._check(self.lib.dlcast_recording_end(recording, keep))
 
     def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int:
         """Starts a collective call."""
@@ -132,6 +134,9 @@ class Native:
     def _step(self, status: int, job: Any) -> Step:
         if status == self.lib.DLCAST_JOB:
             return Step(status, job.kind, self._text(job.name))
+        if status == self.lib.DLCAST_INVALID and self.report().get("own"):
+            # A bad argument that has taken part in a round, which has a report.
+            return Step(status)
         self._check(status, self.lib.DLCAST_UNDONE)
         return Step(status)
 

@@ -50,15 +50,19 @@ def recording(session: int) -> Iterator[None]:
     library = _native.native()
     recording = _Recording(library.recording_begin(session))
     _here.recordings.append(recording)
-    with _hooks:
-        try:
-            yield
-        finally:
-            _here.recordings.remove(recording)
-        elsewhere = set(_hooks.elsewhere)
-    for name in _imported_by_hand(recording.before | recording.explained | elsewhere):
-        library.recording_module(recording.handle, name)
-    library.recording_end(recording.handle)
+    try:
+        with _hooks:
+            try:
+                yield
+            finally:
+                _here.recordings.remove(recording)
+            elsewhere = set(_hooks.elsewhere)
+        for name in _imported_by_hand(recording.before | recording.explained | elsewhere):
+            library.recording_module(recording.handle, name)
+    except BaseException:
+        library.recording_end(recording.handle, keep=False)
+        raise
+    library.recording_end(recording.handle, keep=True)
 
 
 class _Here(threading.local):

@@ -146,6 +146,9 @@ class Session:
         self._decide_futures(report)
         if jobs.interrupt is not None:
             raise jobs.interrupt
+        own = report["own"]
+        if own is not None and own["outcome"] == "invalid":
+            raise ValueError(own["error"])
         return report
 
     def _decide_futures(self, report: dict[str, Any]) -> None:

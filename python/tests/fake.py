@@ -8,13 +8,13 @@ from typing import Any
 from dlcast._native import Step
 
 JOB, IMPORT, COMMIT, UNDO = 100, 1, 2, 3
-NOTHING: dict[str, Any] = {"rounds": 0, "committed": [], "undone": [], "copies": []}
+NOTHING: dict[str, Any] = {"rounds": 0, "committed": [], "undone": [], "copies": [], "own": None}
 
 
 def committed(name: str, **own: Any) -> dict[str, Any]:
     """The report of a round that committed one module."""
     item = {"kind": "module", "name": name, "ranks": [0]}
-    return {**NOTHING, "rounds": 1, "committed": [item], "own": {"outcome": "committed", "index": 0, **own}}
+    return {**NOTHING, "rounds": 1, "committed": [item], "own": {"outcome": "committed", **own}}
 
 
 def undone(name: str, **failure: Any) -> dict[str, Any]:
@@ -69,6 +69,9 @@ class FakeNative:
     def recording_begin(self, session: int) -> int:
         self.told.append(("begin",))
         return sum(event == ("begin",) for event in self.told)
+
+    def recording_end(self, recording: int, keep: bool) -> None:
+        self.told.append(("end" if keep else "forget", recording))
 
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("record"):

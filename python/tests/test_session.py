@@ -71,6 +71,12 @@ def test_a_name_that_is_none_takes_part_and_is_a_value_error(native, module):
     assert native.told[0][:2] == ("call", INVALID)
 
 
+def test_an_argument_that_only_the_library_refuses_is_a_value_error(native):
+    native.reports = [{**fake.NOTHING, "own": {"outcome": "invalid", "error": "dlopen flags 0x4"}}]
+    with pytest.raises(ValueError, match="0x4"):
+        dlcast.load_global("/lib/x.so", 4)
+
+
 @pytest.mark.parametrize(("path", "mode"), [(3.5, 0), ("x", "RTLD_GLOBAL"), (None, 0)])
 def test_a_wrong_path_or_mode_takes_part_and_is_a_type_error(native, path, mode):
     with pytest.raises(TypeError):

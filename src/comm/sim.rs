@@ -225,7 +225,8 @@ impl Inner {
         place.patience = self.random.u32(0..3);
         let op = &self.ops[step];
         if !form.matches(&op.form) {
-            let said = format!("rank {rank} started {form} where rank {} started {} (collective {step})", op.first, op.form);
+            let said =
+                format!("rank {rank} started {form} where rank {} started {} (collective {step})", op.first, op.form);
             self.failures.push(said);
             return;
         }
@@ -286,7 +287,9 @@ impl Inner {
                 }
                 let merged = shares.swap_remove(0);
                 if folded.is_some_and(|folded| folded != merged) {
-                    self.failures.push(format!("merged up a tree the shares give something else than in a row (collective {step})"));
+                    self.failures.push(format!(
+                        "merged up a tree the shares give something else than in a row (collective {step})"
+                    ));
                 }
                 op.reply = Some(Reply::Bytes(merged));
             }
@@ -299,7 +302,9 @@ impl Inner {
         op.started[rank as usize]
             && op.reply.is_some()
             && match (op.form, self.broadcasts) {
-                (Form::Broadcast { root, .. }, Broadcasts::Tree) => self.path_from(root, rank).all(|on_way| op.started[on_way]),
+                (Form::Broadcast { root, .. }, Broadcasts::Tree) => {
+                    self.path_from(root, rank).all(|on_way| op.started[on_way])
+                }
                 (Form::Broadcast { .. }, Broadcasts::Together) => op.started.iter().all(|&started| started),
                 _ => true,
             }
@@ -309,7 +314,8 @@ impl Inner {
     fn path_from(&self, root: u32, rank: u32) -> impl Iterator<Item = usize> {
         let size = self.size;
         let parent = |place: &u32| (*place > 0).then_some(place & (place.wrapping_sub(1)));
-        std::iter::successors(Some((rank + size - root) % size), parent).map(move |place| ((place + root) % size) as usize)
+        std::iter::successors(Some((rank + size - root) % size), parent)
+            .map(move |place| ((place + root) % size) as usize)
     }
 }
 
@@ -397,8 +403,14 @@ mod tests {
         start(&world, 0, Collective::Max(vec![1, 2]));
         start(&world, 2, Collective::Broadcast { root: 0, len: 5, bytes: None });
         let said = world.failures();
-        assert_eq!(said[0], "rank 2 started broadcast of 5 bytes from rank 0 where rank 0 started max of 2 words (collective 0)");
-        assert!(said.contains(&"stuck: rank 0 waits in max of 2 words (collective 0) for ranks 1, 2".to_string()), "{said:?}");
+        assert_eq!(
+            said[0],
+            "rank 2 started broadcast of 5 bytes from rank 0 where rank 0 started max of 2 words (collective 0)"
+        );
+        assert!(
+            said.contains(&"stuck: rank 0 waits in max of 2 words (collective 0) for ranks 1, 2".to_string()),
+            "{said:?}"
+        );
     }
 
     #[test]

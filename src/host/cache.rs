@@ -24,14 +24,13 @@ const EXTENSION_MAGIC: u32 = 0xeaa4_2174;
 const EXTENSION_HWCAPS: u32 = 1;
 
 /// What ldconfig writes into an entry's flags for a library of this machine (`_DL_CACHE_DEFAULT_ID` in glibc).
-pub const THIS_MACHINE: Option<u32> =
-    if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
-        Some(0x0303)
-    } else if cfg!(target_arch = "aarch64") {
-        Some(0x0a03)
-    } else {
-        None
-    };
+pub const THIS_MACHINE: Option<u32> = if cfg!(all(target_arch = "x86_64", target_pointer_width = "64")) {
+    Some(0x0303)
+} else if cfg!(target_arch = "aarch64") {
+    Some(0x0a03)
+} else {
+    None
+};
 
 /// The path that the cache holds for `name` on a machine whose entries bear `flags`.
 ///
@@ -93,10 +92,7 @@ fn hwcaps_folder(cache: &[u8], index: u32) -> Option<&[u8]> {
         return None;
     }
     let count = word(cache, at.checked_add(4)?)? as usize;
-    let sections = cache
-        .get(at.checked_add(8)?..)?
-        .chunks_exact(16)
-        .take(count);
+    let sections = cache.get(at.checked_add(8)?..)?.chunks_exact(16).take(count);
     for section in sections {
         if word(section, 0)? == EXTENSION_HWCAPS {
             let (offset, size) = (word(section, 8)?, word(section, 12)?);
@@ -116,9 +112,7 @@ fn word(data: &[u8], at: usize) -> Option<u32> {
 /// The C string at `at`, without its end.
 fn string(data: &[u8], at: u32) -> Option<&[u8]> {
     let rest = data.get(at as usize..)?;
-    rest.split(|byte| *byte == 0)
-        .next()
-        .filter(|s| s.len() < rest.len())
+    rest.split(|byte| *byte == 0).next().filter(|s| s.len() < rest.len())
 }
 
 #[cfg(test)]
@@ -147,28 +141,12 @@ mod tests {
         }
         let extension = base + strings.len();
         let mut data = MAGIC.to_vec();
-        for field in [
-            entries.len() as u32,
-            strings.len() as u32,
-            2,
-            extension as u32,
-            0,
-            0,
-            0,
-        ] {
+        for field in [entries.len() as u32, strings.len() as u32, 2, extension as u32, 0, 0, 0] {
             data.extend(field.to_ne_bytes());
         }
         data.extend(table);
         data.extend(strings);
-        for field in [
-            EXTENSION_MAGIC,
-            1,
-            EXTENSION_HWCAPS,
-            0,
-            extension as u32 + 24,
-            4,
-            base as u32,
-        ] {
+        for field in [EXTENSION_MAGIC, 1, EXTENSION_HWCAPS, 0, extension as u32 + 24, 4, base as u32] {
             data.extend(field.to_ne_bytes());
         }
         data
@@ -181,24 +159,15 @@ mod tests {
 
     #[test]
     fn a_name_is_found_for_this_machine_only() {
-        let data = cache(&[
-            (3, "liba.so", "/lib32/liba.so", 0),
-            (FLAGS, "liba.so", "/lib/liba.so", 0),
-        ]);
+        let data = cache(&[(3, "liba.so", "/lib32/liba.so", 0), (FLAGS, "liba.so", "/lib/liba.so", 0)]);
         assert_eq!(found(&data, "liba.so", &[]).unwrap(), "/lib/liba.so");
         assert_eq!(found(&data, "libb.so", &[]), None);
     }
 
     #[test]
     fn a_better_build_goes_first_where_the_processor_has_it() {
-        let data = cache(&[
-            (FLAGS, "a", "/lib/a", 0),
-            (FLAGS, "a", "/lib/v3/a", HWCAP_EXTENSION),
-        ]);
-        assert_eq!(
-            found(&data, "a", &["x86-64-v4", "x86-64-v3"]).unwrap(),
-            "/lib/v3/a"
-        );
+        let data = cache(&[(FLAGS, "a", "/lib/a", 0), (FLAGS, "a", "/lib/v3/a", HWCAP_EXTENSION)]);
+        assert_eq!(found(&data, "a", &["x86-64-v4", "x86-64-v3"]).unwrap(), "/lib/v3/a");
         assert_eq!(found(&data, "a", &["x86-64-v2"]).unwrap(), "/lib/a");
         let data = cache(&[(FLAGS, "a", "/lib/old/a", 4)]);
         assert_eq!(found(&data, "a", &["x86-64-v3"]), None);
@@ -217,10 +186,7 @@ mod tests {
 
     #[test]
     fn no_bytes_make_it_panic() {
-        let good = cache(&[
-            (FLAGS, "a", "/lib/v3/a", HWCAP_EXTENSION),
-            (FLAGS, "a", "/lib/a", 0),
-        ]);
+        let good = cache(&[(FLAGS, "a", "/lib/v3/a", HWCAP_EXTENSION), (FLAGS, "a", "/lib/a", 0)]);
         for end in 0..good.len() {
             let _ = found(&good[..end], "a", &["x86-64-v3"]);
         }

@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use libloading::os::unix as unix;
+use libloading::os::unix;
 
 use super::identify::{Identifier, IdentifyError};
 use super::node::NodeCache;
@@ -130,7 +130,8 @@ impl Opening<'_> {
 
 impl Opener for Opening<'_> {
     fn find(&mut self, spelling: &str, flags: OpenFlags) -> Wanted {
-        let mut wanted = Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags: flags.settled() };
+        let mut wanted =
+            Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags: flags.settled() };
         if let Ok((path, identity)) = self.locate(spelling)
             && let Some(text) = path.to_str()
         {

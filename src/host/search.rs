@@ -66,9 +66,7 @@ impl Reason {
 }
 
 fn list(tried: &[Tried]) -> String {
-    let lines = tried
-        .iter()
-        .map(|t| format!("\n  {}: {}", t.path.display(), t.reason));
+    let lines = tried.iter().map(|t| format!("\n  {}: {}", t.path.display(), t.reason));
     lines.collect()
 }
 
@@ -87,16 +85,10 @@ pub fn find(name: &str) -> Result<PathBuf, NotFound> {
     {
         return Ok(path);
     }
-    let mut search = Search {
-        name,
-        tried: Vec::new(),
-    };
+    let mut search = Search { name, tried: Vec::new() };
     match search.run(&folders()) {
         Some(path) => Ok(path),
-        None => Err(NotFound {
-            name: name.to_string(),
-            tried: search.tried,
-        }),
+        None => Err(NotFound { name: name.to_string(), tried: search.tried }),
     }
 }
 
@@ -119,9 +111,7 @@ impl Search<'_> {
             return self.take(Path::new(self.name));
         }
         let (system, own): (Vec<_>, Vec<_>) = folders.iter().partition(|folder| folder.default);
-        self.folders(&own)
-            .or_else(|| self.cache(Path::new("/etc/ld.so.cache")))
-            .or_else(|| self.folders(&system))
+        self.folders(&own).or_else(|| self.cache(Path::new("/etc/ld.so.cache"))).or_else(|| self.folders(&system))
     }
 
     fn folders(&mut self, folders: &[&Folder]) -> Option<PathBuf> {
@@ -156,10 +146,7 @@ impl Search<'_> {
         match entry {
             Some(path) => self.take(&path),
             None => {
-                self.tried.push(Tried {
-                    path: cache.to_path_buf(),
-                    reason: Reason::NotCached,
-                });
+                self.tried.push(Tried { path: cache.to_path_buf(), reason: Reason::NotCached });
                 None
             }
         }
@@ -173,10 +160,7 @@ impl Search<'_> {
         match serves(path) {
             Ok(()) => Some(path.to_path_buf()),
             Err(reason) => {
-                self.tried.push(Tried {
-                    path: path.to_path_buf(),
-                    reason,
-                });
+                self.tried.push(Tried { path: path.to_path_buf(), reason });
                 None
             }
         }
@@ -209,14 +193,8 @@ fn serves(path: &Path) -> Result<(), Reason> {
     if !head.starts_with(b"\x7fELF") {
         return Err(Reason::NotElf);
     }
-    let own = [
-        if cfg!(target_pointer_width = "64") {
-            2
-        } else {
-            1
-        },
-        if cfg!(target_endian = "little") { 1 } else { 2 },
-    ];
+    let own =
+        [if cfg!(target_pointer_width = "64") { 2 } else { 1 }, if cfg!(target_endian = "little") { 1 } else { 2 }];
     let machine = u16::from_ne_bytes([head[18], head[19]]);
     if head[4..6] != own || MACHINE.is_some_and(|own| own != machine) {
         return Err(Reason::Foreign);
@@ -284,11 +262,7 @@ fn folders() -> Vec<Folder> {
 }
 
 fn folders_of(object: *mut c_void) -> Vec<Folder> {
-    let mut head = SerInfo {
-        size: 0,
-        count: 0,
-        first: [],
-    };
+    let mut head = SerInfo { size: 0, count: 0, first: [] };
     // SAFETY: this request fills in the two fields of `head` and no more; the caller holds `object` open.
     let got = unsafe { libc::dlinfo(object, libc::RTLD_DI_SERINFOSIZE, (&raw mut head).cast()) };
     if got != 0 || head.size < size_of::<SerInfo>() {
@@ -313,9 +287,7 @@ fn folders_of(object: *mut c_void) -> Vec<Folder> {
     };
     let folder = |path: &SerPath| Folder {
         // SAFETY: see above; the string is copied before `buffer` goes.
-        path: PathBuf::from(OsStr::from_bytes(
-            unsafe { CStr::from_ptr(path.name) }.to_bytes(),
-        )),
+        path: PathBuf::from(OsStr::from_bytes(unsafe { CStr::from_ptr(path.name) }.to_bytes())),
         default: path.flags & LA_SER_DEFAULT != 0,
     };
     let mut folders: Vec<Folder> = paths.iter().map(folder).collect();
@@ -332,9 +304,7 @@ fn mark_defaults(folders: &mut [Folder]) {
             return;
         };
         let rest = path.strip_prefix("/usr").unwrap_or(path);
-        let multiarch = rest
-            .strip_prefix("/lib/")
-            .is_some_and(|rest| rest.ends_with("-linux-gnu"));
+        let multiarch = rest.strip_prefix("/lib/").is_some_and(|rest| rest.ends_with("-linux-gnu"));
         if !(multiarch || matches!(rest, "/lib" | "/lib64")) || seen.contains(&path) {
             return;
         }
@@ -351,11 +321,7 @@ fn loaded(soname: &str) -> Option<PathBuf> {
         soname: &'a [u8],
         path: Option<PathBuf>,
     }
-    unsafe extern "C" fn step(
-        info: *mut libc::dl_phdr_info,
-        _: usize,
-        sought: *mut c_void,
-    ) -> c_int {
+    unsafe extern "C" fn step(info: *mut libc::dl_phdr_info, _: usize, sought: *mut c_void) -> c_int {
         // SAFETY: dl_iterate_phdr hands over a valid record, and `sought` is what `loaded` gave it.
         let (info, sought) = unsafe { (&*info, &mut *sought.cast::<Sought<'_>>()) };
         if info.dlpi_name.is_null() {
@@ -374,10 +340,7 @@ fn loaded(soname: &str) -> Option<PathBuf> {
         }
         0
     }
-    let mut sought = Sought {
-        soname: soname.as_bytes(),
-        path: None,
-    };
+    let mut sought = Sought { soname: soname.as_bytes(), path: None };
     // SAFETY: `step` matches the pointer to `sought`, which outlives the call.
     unsafe { libc::dl_iterate_phdr(Some(step), (&raw mut sought).cast()) };
     sought.path
@@ -395,9 +358,7 @@ unsafe fn soname_of<'a>(info: &libc::dl_phdr_info) -> Option<&'a CStr> {
     let base = info.dlpi_addr as usize;
     // SAFETY: the loader gives that many program headers, readable while the object is mapped (caller).
     let headers = unsafe { std::slice::from_raw_parts(info.dlpi_phdr, info.dlpi_phnum.into()) };
-    let dynamic = headers
-        .iter()
-        .find(|header| header.p_type == libc::PT_DYNAMIC)?;
+    let dynamic = headers.iter().find(|header| header.p_type == libc::PT_DYNAMIC)?;
     let mut entry = base.wrapping_add(dynamic.p_vaddr as usize) as *const [u64; 2];
     let (mut strings, mut soname) = (None, None);
     loop {

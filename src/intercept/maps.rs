@@ -28,10 +28,7 @@ pub fn mapped() -> Vec<Mapped> {
         // The main program's name is empty and the vdso's has no folder; what was opened as a file always has one, because ld.so
         // puts a folder before every name it searches for.
         if object.name.to_bytes().contains(&b'/') {
-            list.push(Mapped {
-                path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())),
-                base: object.base,
-            });
+            list.push(Mapped { path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())), base: object.base });
         }
         true
     });
@@ -75,19 +72,13 @@ pub fn file_of(address: usize) -> Option<PathBuf> {
 /// `facts` gives an object's SONAME and its DT_NEEDED list. A need is met by SONAME or by file name, as ld.so does it. Objects that
 /// need each other in a ring and that nothing else needs have one root: the first of them, which ld.so maps first because it was
 /// asked for.
-pub fn roots(
-    new: &[PathBuf],
-    mut facts: impl FnMut(&Path) -> (Option<String>, Vec<String>),
-) -> Vec<PathBuf> {
+pub fn roots(new: &[PathBuf], mut facts: impl FnMut(&Path) -> (Option<String>, Vec<String>)) -> Vec<PathBuf> {
     let facts: Vec<_> = new.iter().map(|path| facts(path)).collect();
     let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (index, (path, (soname, _))) in new.iter().zip(&facts).enumerate() {
         let file = path.file_name().map(OsStrExt::as_bytes);
         let soname = soname.as_deref().map(str::as_bytes);
-        for name in soname
-            .into_iter()
-            .chain(file.filter(|f| Some(*f) != soname))
-        {
+        for name in soname.into_iter().chain(file.filter(|f| Some(*f) != soname)) {
             by_name.entry(name).or_default().push(index);
         }
     }
@@ -137,10 +128,7 @@ fn head_of_ring(start: usize, needs: &[Vec<usize>], covered: &HashSet<usize>) ->
             }
         }
     }
-    let mut ring = below
-        .iter()
-        .copied()
-        .filter(|&other| reach(other, needs).contains(&head));
+    let mut ring = below.iter().copied().filter(|&other| reach(other, needs).contains(&head));
     ring.by_ref().min().unwrap_or(head)
 }
 
@@ -192,12 +180,7 @@ fn each<F: FnMut(&Object<'_>) -> bool>(mut visit: F) {
             // SAFETY: ld.so keeps that many program headers readable for as long as the object is mapped.
             unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
         };
-        let object = Object {
-            name,
-            base: info.dlpi_addr as usize,
-            headers,
-            adds: info.dlpi_adds,
-        };
+        let object = Object { name, base: info.dlpi_addr as usize, headers, adds: info.dlpi_adds };
         c_int::from(!visit(&object))
     }
     // SAFETY: `step::<F>` matches the pointer to `visit`, which outlives the call.
@@ -235,20 +218,14 @@ mod tests {
 
     #[test]
     fn a_private_copy_is_needed_by_its_file_name() {
-        let objects: &[Facts] = &[
-            ("/l/a.so", None, &["libz.e05c5b49.so.1"]),
-            ("/l/libz.e05c5b49.so.1", Some("libz.so.1"), &[]),
-        ];
+        let objects: &[Facts] =
+            &[("/l/a.so", None, &["libz.e05c5b49.so.1"]), ("/l/libz.e05c5b49.so.1", Some("libz.so.1"), &[])];
         assert_eq!(roots_of(objects), ["/l/a.so"]);
     }
 
     #[test]
     fn a_ring_has_one_root_and_it_is_the_first() {
-        let ring: &[Facts] = &[
-            ("/a", None, &["b"]),
-            ("/b", None, &["c"]),
-            ("/c", None, &["a"]),
-        ];
+        let ring: &[Facts] = &[("/a", None, &["b"]), ("/b", None, &["c"]), ("/c", None, &["a"])];
         assert_eq!(roots_of(ring), ["/a"]);
     }
 
@@ -274,13 +251,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(7);
         for _ in 0..500 {
             let count = random.usize(1..12);
-            let needs: Vec<Vec<usize>> = (0..count)
-                .map(|_| {
-                    (0..random.usize(0..3))
-                        .map(|_| random.usize(0..count))
-                        .collect()
-                })
-                .collect();
+            let needs: Vec<Vec<usize>> =
+                (0..count).map(|_| (0..random.usize(0..3)).map(|_| random.usize(0..count)).collect()).collect();
             let new: Vec<PathBuf> = (0..count).map(|i| format!("/l/{i}").into()).collect();
             let index = |path: &Path| -> usize { path.to_str().unwrap()[3..].parse().unwrap() };
             let found = roots(&new, |path| {
@@ -295,11 +267,7 @@ mod tests {
             assert_eq!(covered.len(), count);
             for &root in &found {
                 let others = found.iter().filter(|&&other| other != root);
-                assert!(
-                    others
-                        .into_iter()
-                        .all(|&other| !reach(other, &needs).contains(&root))
-                );
+                assert!(others.into_iter().all(|&other| !reach(other, &needs).contains(&root)));
             }
         }
     }
@@ -307,10 +275,7 @@ mod tests {
     #[test]
     fn libc_is_mapped_and_the_program_is_not() {
         let list = mapped();
-        assert!(
-            list.iter()
-                .any(|m| m.path.to_string_lossy().contains("libc.so"))
-        );
+        assert!(list.iter().any(|m| m.path.to_string_lossy().contains("libc.so")));
         let program = std::fs::read_link("/proc/self/exe").unwrap();
         assert!(list.iter().all(|m| m.path != program && m.path.is_file()));
     }
@@ -324,11 +289,7 @@ mod tests {
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
         assert!(!handle.is_null());
         assert!(adds() > before);
-        assert!(
-            mapped()
-                .iter()
-                .any(|m| m.path.ends_with("libBrokenLocale.so.1"))
-        );
+        assert!(mapped().iter().any(|m| m.path.ends_with("libBrokenLocale.so.1")));
     }
 
     #[test]
@@ -336,11 +297,7 @@ mod tests {
         let program = std::fs::read_link("/proc/self/exe").unwrap();
         assert_eq!(file_of(adds as *const () as usize), Some(program));
         let libc = file_of(libc::getpid as *const () as usize).unwrap();
-        assert!(
-            libc.to_string_lossy().contains("libc.so"),
-            "{}",
-            libc.display()
-        );
+        assert!(libc.to_string_lossy().contains("libc.so"), "{}", libc.display());
         let heap = Box::new(1u8);
         assert_eq!(file_of(&raw const *heap as usize), None);
     }

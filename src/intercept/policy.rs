@@ -28,19 +28,11 @@ pub struct Rule {
 }
 
 const fn file(glob: &'static str, owner: &'static str) -> Rule {
-    Rule {
-        on: On::File,
-        glob,
-        owner,
-    }
+    Rule { on: On::File, glob, owner }
 }
 
 const fn folder(glob: &'static str, owner: &'static str) -> Rule {
-    Rule {
-        on: On::Folder,
-        glob,
-        owner,
-    }
+    Rule { on: On::Folder, glob, owner }
 }
 
 /// The components that open themselves.
@@ -161,10 +153,7 @@ pub fn counts(path: &Path) -> bool {
 #[must_use]
 pub fn rule_for(path: &Path) -> Option<&'static Rule> {
     let file = path.file_name()?.as_bytes();
-    let folder = path
-        .parent()
-        .and_then(Path::file_name)
-        .map_or(&b""[..], OsStrExt::as_bytes);
+    let folder = path.parent().and_then(Path::file_name).map_or(&b""[..], OsStrExt::as_bytes);
     SELF_OPENED.iter().find(|rule| match rule.on {
         On::File => glob(rule.glob.as_bytes(), file),
         On::Folder => glob(rule.glob.as_bytes(), folder),
@@ -271,9 +260,7 @@ mod tests {
     #[test]
     fn no_rule_stands_twice() {
         for (at, rule) in SELF_OPENED.iter().enumerate() {
-            let again = SELF_OPENED[at + 1..]
-                .iter()
-                .any(|other| other.on == rule.on && other.glob == rule.glob);
+            let again = SELF_OPENED[at + 1..].iter().any(|other| other.on == rule.on && other.glob == rule.glob);
             assert!(!again, "{}", rule.glob);
         }
     }

@@ -24,7 +24,7 @@ use object::elf;
 use object::read::{ReadCache, ReadRef};
 
 pub use error::ElfError;
-use image::{Extent, Image};
+use image::Image;
 
 /// What dlcast wants to know of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,15 +108,11 @@ pub fn read_any<'d, R: ReadRef<'d>>(data: R) -> Result<Elf, ElfError> {
     let tables = relocs::tables(&image, &dynamic)?;
     let count = hashed.max(tables.symbols(&image)?);
     let mut symbols = symbols::places(&image, &dynamic, count)?;
-    let mut kept: Vec<Extent> = tables.places().collect();
-    kept.extend([dynamic.place, dynamic.strings_place]);
-    kept.extend(parts.headers.into_iter().chain(hash_place));
-    kept.extend(symbols.place.into_iter().chain(symbols.versions_place));
-    let writable = if dynamic.has_text_relocations() { elf::ProgramFlags(0) } else { elf::PF_W };
-    let uses = relocs::check(&image, &tables, &parts, writable, count, &kept)?;
+    image.tables = tables.places().collect();
+    image.tables.extend([dynamic.place, dynamic.strings_place]);
+    image.tables.extend(parts.start.into_iter().chain(parts.headers).chain(hash_place));
+    image.tables.extend(symbols.place.into_iter().chain(symbols.versions_place));
+    let uses = relocs::check(&image, &dynamic, &tables, &parts, count)?;
     symbols::check(&image, &dynamic, &parts, highest, &uses, &mut symbols)?;
-    Ok(Elf {
-        python_init: symbols.python_init,
-        ..elf
-    })
+    Ok(Elf { python_init: symbols.python_init, ..elf })
 }

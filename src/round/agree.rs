@@ -79,13 +79,14 @@ impl Round {
         if highest - 1 == lowest {
             let root = lowest as u32;
             let own = (root == self.rank).then(|| wire::encode(&self.plan));
-            return self.ask_collective(
-                State::Exchanging { merged: false },
-                Collective::Broadcast { root, len, bytes: own },
-            );
+            return self
+                .ask_collective(State::Exchanging { merged: false }, Collective::Broadcast { root, len, bytes: own });
         }
         let own = wire::encode(&self.plan);
-        self.ask_collective(State::Exchanging { merged: true }, Collective::Merge { bytes: own, with: wire::merge_plans })
+        self.ask_collective(
+            State::Exchanging { merged: true },
+            Collective::Merge { bytes: own, with: wire::merge_plans },
+        )
     }
 
     /// The plan of all ranks has arrived.

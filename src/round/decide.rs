@@ -51,7 +51,8 @@ impl Round {
         if !retry {
             self.undo_failed(failures);
         }
-        let pick = |indices: &[u32]| -> Vec<Item> { indices.iter().filter_map(|&index| self.item(index)).cloned().collect() };
+        let pick =
+            |indices: &[u32]| -> Vec<Item> { indices.iter().filter_map(|&index| self.item(index)).cloned().collect() };
         let job = Job::Settle { commit: pick(&committed), undo: pick(&undone) };
         self.ask_job(State::Settling, job)
     }

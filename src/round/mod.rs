@@ -239,8 +239,7 @@ impl Round {
     /// Turns agreed failures into verdicts.
     fn undo_failed(&mut self, failures: &Failures) {
         for (index, verdict) in self.verdicts.iter_mut().enumerate() {
-            let causes: Vec<_> =
-                failures.causes.iter().filter(|cause| cause.item as usize == index).cloned().collect();
+            let causes: Vec<_> = failures.causes.iter().filter(|cause| cause.item as usize == index).cloned().collect();
             if verdict.is_none() && !causes.is_empty() {
                 *verdict = Some(Verdict::Undone(causes));
             }

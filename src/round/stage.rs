@@ -10,7 +10,10 @@ impl Round {
     /// Libraries without a verdict, with their indices.
     pub(super) fn open_libraries(&self) -> Vec<(u32, Item)> {
         let items = self.plan.items.iter().zip(0..);
-        items.filter(|&(item, index)| item.is_native() && self.is_open(index)).map(|(item, index)| (index, item.clone())).collect()
+        items
+            .filter(|&(item, index)| item.is_native() && self.is_open(index))
+            .map(|(item, index)| (index, item.clone()))
+            .collect()
     }
 
     /// How many items failed here: the maximum tells whether any rank has something to say.

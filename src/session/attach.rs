@@ -27,7 +27,7 @@ impl Session {
     /// Initialises MPI (MPI_THREAD_MULTIPLE) where nobody has, and finalises it at exit then.
     ///
     /// # Collective
-    /// Over `comm`, the first time; later calls are local. Shown by `mpi-tests/src/bin/missing_rank.rs`.
+    /// Over `comm`, the first time; later calls are local. Shown by `mpi-tests/src/bin/absent_rank.rs`.
     ///
     /// # Errors
     /// [`CallError::Deadline`] where a rank does not come; [`CallError::Comm`] where the communicator is none that can be
@@ -156,8 +156,7 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
     if let Some(node) = &mut node {
         node.unlink();
     }
-    let core =
-        Core { comm: main, notes, node, committed: HashMap::new(), adds_seen: u64::MAX, rounds: 0, steps: 0 };
+    let core = Core { comm: main, notes, node, committed: HashMap::new(), adds_seen: u64::MAX, rounds: 0, steps: 0 };
     Ok(Arc::new(Shared::new(id, rank, size, roster, Slot::Free(Box::new(core)))))
 }
 

@@ -35,6 +35,8 @@ pub enum Own {
     Module(String),
     /// Undone on all.
     Undone(Undone),
+    /// The arguments were bad; the rank took part, so that nobody waited for it.
+    Invalid(String),
 }
 
 /// What a call came to.

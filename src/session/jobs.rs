@@ -53,11 +53,7 @@ fn tell_mapped(core: &mut Core) {
     }
 }
 
-fn tried(
-    shared: &Shared,
-    items: &[(u32, Item)],
-    mut attempt: impl FnMut(&Item) -> Result<(), Failure>,
-) -> Done {
+fn tried(shared: &Shared, items: &[(u32, Item)], mut attempt: impl FnMut(&Item) -> Result<(), Failure>) -> Done {
     let failed = items.iter().filter_map(|(index, item)| Some((*index, attempt(item).err()?))).collect();
     Done::Tried { failed, more: !lock(&shared.pending).is_empty() }
 }

@@ -193,18 +193,19 @@ impl Session {
     ///
     /// # Collective
     /// Over the session's communicator. Ranks may name different libraries, or call [`Session::sync`] or
-    /// [`Session::import_global`] instead: all ranks end with the union. Shown by `mpi-tests/src/bin/one_names.rs`.
+    /// [`Session::import_global`] instead: all ranks end with the union. Shown by `mpi-tests/src/bin/one_holder.rs`.
     ///
     /// # Errors
     /// [`CallError::Undone`] where any rank cannot load this library; then no rank has it. Other requests of the same
-    /// round do not matter. [`CallError::Deadline`] where a rank does not come.
+    /// round do not matter. [`CallError::Invalid`] for a path that cannot be one: this rank has taken part all the same,
+    /// so that nobody waits for it. [`CallError::Deadline`] where a rank does not come.
     pub fn load_global(&self, path: &str, flags: OpenFlags) -> Result<Library, CallError> {
-        let request = record::library(path, flags)?;
-        let report = self.finish(self.begin(Some(request), None)?)?;
-        match report.own {
+        let request = record::or_invalid(record::library(path, flags));
+        match self.finish(self.begin(Some(request), None)?)?.own {
             Some(Own::Library(library)) => Ok(library),
             Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
-            _ => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
+            Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
+            Some(Own::Module(_)) | None => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
         }
     }
 
@@ -219,9 +220,10 @@ impl Session {
     /// # Errors
     /// As [`Session::load_global`].
     pub fn import_global(&self, module: &str) -> Result<(), CallError> {
-        let request = record::module(module)?;
+        let request = record::or_invalid(record::module(module));
         match self.finish(self.begin(Some(request), None)?)?.own {
             Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
+            Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
             _ => Ok(()),
         }
     }

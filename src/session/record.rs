@@ -35,6 +35,11 @@ fn not_utf8(path: &str) -> CallError {
     CallError::Invalid(format!("{path}: the working directory is not UTF-8, and names travel as UTF-8"))
 }
 
+/// A bad argument must not keep this rank from the round that the others are in: it takes part with a request that fails.
+pub(crate) fn or_invalid(request: Result<Request, CallError>) -> Request {
+    request.unwrap_or_else(|error| Request::Invalid { message: error.to_string() })
+}
+
 /// A request for a module.
 pub(crate) fn module(name: &str) -> Result<Request, CallError> {
     if name.contains('\0') || name.split('.').any(str::is_empty) {
@@ -60,7 +65,7 @@ impl Session {
         self.add(module(name)?)
     }
 
-    fn add(&self, request: Request) -> Result<(), CallError> {
+    pub(crate) fn add(&self, request: Request) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
         lock(&self.shared.pending).push(request);
         Ok(())

@@ -7,6 +7,8 @@ use serde::Serialize;
 use super::Shared;
 use super::call::{Call, Own};
 use crate::error::{RankFailure, Undone};
+use crate::host::{Opener, dl};
+use crate::identity::Identity;
 use crate::outcome::{Cause, Verdict};
 use crate::plan::{Item, What};
 use crate::request::Request;
@@ -71,10 +73,7 @@ pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
         let ranks: Vec<u32> = item.holders.iter().collect();
         match verdict {
             Verdict::Committed => {
-                let identity = match &item.what {
-                    What::Library(library) => library.identity.as_ref(),
-                    _ => None,
-                };
+                let identity = identity_of(item);
                 sync.committed.push(Committed {
                     kind: kind(item),
                     name: item.name().into(),
@@ -119,21 +118,37 @@ fn undone(shared: &Shared, item: &Item, causes: &[Cause]) -> Undone {
 
 /// What became of the request that the call itself made.
 pub(super) fn own(shared: &Shared, own: &Request, report: &Report) -> Option<Own> {
-    let verdict = report.items.iter().rev().find(|(item, _)| is(item, own));
-    if let Some((item, Verdict::Undone(causes))) = verdict {
+    // Two ranks may mean different files by one spelling: this rank's own comes first.
+    let mine = own_identity(own);
+    let mut verdicts = report.items.iter().rev().filter(|(item, _)| is(item, own));
+    let first = verdicts.clone().next();
+    let verdict = verdicts.find(|(item, _)| mine.is_some() && identity_of(item) == mine.as_ref()).or(first);
+    if let (Some((item, Verdict::Undone(causes))), false) = (verdict, matches!(own, Request::Invalid { .. })) {
         return Some(Own::Undone(undone(shared, item, causes)));
     }
     match own {
-        Request::Library { spelling, flags } => {
+        Request::Library { .. } => {
             // Committed now, or long ago: then no item was needed.
-            let identity = match verdict {
-                Some((Item { what: What::Library(library), .. }, _)) => library.identity.clone(),
-                _ => crate::host::Opener::find(&mut crate::host::dl::host(None), spelling, *flags).identity,
-            };
+            let identity = verdict.and_then(|(item, _)| identity_of(item).cloned()).or(mine);
             identity.as_ref().and_then(Call::library_of).map(Own::Library)
         }
         Request::Module { name } => verdict.map(|_| Own::Module(name.clone())),
-        Request::Invalid { .. } => None,
+        Request::Invalid { message } => Some(Own::Invalid(message.clone())),
+    }
+}
+
+fn identity_of(item: &Item) -> Option<&Identity> {
+    match &item.what {
+        What::Library(library) => library.identity.as_ref(),
+        _ => None,
+    }
+}
+
+/// What this rank meant by its request: known since it was gathered.
+fn own_identity(own: &Request) -> Option<Identity> {
+    match own {
+        Request::Library { spelling, flags } => dl::host(None).find(spelling, *flags).identity,
+        _ => None,
     }
 }
 

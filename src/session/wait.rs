@@ -109,11 +109,14 @@ pub fn wait<T>(
 
 /// Word that was left while this rank was away: looked for before anything is started.
 pub fn word_left(control: &mut dyn Control, size: u32) -> Result<Option<Missed>, CommError> {
-    while let Some((_, note)) = control.poll()? {
-        if let Some(missed) = left_word(&note, size) {
-            return Ok(Some(missed));
+    // Only polling moves MPI on: one empty look does not mean that nothing has arrived.
+    for _ in 0..3 {
+        while let Some((_, note)) = control.poll()? {
+            if let Some(missed) = left_word(&note, size) {
+                return Ok(Some(missed));
+            }
+            // A rank that asked who is there: it, or another, has left the verdict behind that.
         }
-        // A rank that asked who is there: it, or another, has left the verdict behind that.
     }
     Ok(None)
 }

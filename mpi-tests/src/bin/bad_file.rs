@@ -47,7 +47,12 @@ fn main() {
         failing.sort_unstable();
         failing.dedup();
         let expected: Vec<u32> = if one { vec![job.last() as u32] } else { (0..job.size as u32).collect() };
-        assert_eq!(failing, expected, "{kind:?}: {undone}");
+        if let Kind::Flipped(_) = kind {
+            // Both files are libraries, as far as anybody can tell: which of them is the wrong one?
+            assert!(undone.to_string().matches("blake3 ").count() >= 2, "both identities: {undone}");
+        } else {
+            assert_eq!(failing, expected, "{kind:?}: {undone}");
+        }
         job.assert_same("the error", &undone.to_string());
         job.assert_untouched("apple");
         assert!(job.fixtures_mapped().is_empty(), "{kind:?}: {:?}", job.fixtures_mapped());

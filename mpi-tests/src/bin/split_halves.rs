@@ -40,5 +40,7 @@ fn main() {
         assert_eq!(process::constructed(&format!("unit{number:04}")), expected, "library {number}");
     }
     job.barrier();
+    // MPI frees communicators only until it is finalised.
+    drop(comm);
     job.done();
 }

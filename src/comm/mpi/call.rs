@@ -88,9 +88,7 @@ pub fn improbe(comm: ffi::MPI_Comm, from: Option<u32>, tag: c_int) -> Result<Opt
     // SAFETY: a constant again; it is overwritten when there is a message.
     let mut message = unsafe { ffi::RSMPI_MESSAGE_NULL };
     // SAFETY: all pointers are to locals.
-    check("MPI_Improbe", unsafe {
-        ffi::MPI_Improbe(source, tag, comm, &mut flag, &mut message, status.as_mut_ptr())
-    })?;
+    check("MPI_Improbe", unsafe { ffi::MPI_Improbe(source, tag, comm, &mut flag, &mut message, status.as_mut_ptr()) })?;
     if flag == 0 {
         return Ok(None);
     }
@@ -143,9 +141,7 @@ pub fn return_errors_on(comm: ffi::MPI_Comm) -> Result<(), CommError> {
         // convention lets a callee ignore them.
         let function: ffi::MPI_Comm_errhandler_function = unsafe { std::mem::transmute(function) };
         // SAFETY: the function is never unloaded before MPI is finalised; `made` is a local.
-        check("MPI_Comm_create_errhandler", unsafe {
-            ffi::MPI_Comm_create_errhandler(function, made.as_mut_ptr())
-        })?;
+        check("MPI_Comm_create_errhandler", unsafe { ffi::MPI_Comm_create_errhandler(function, made.as_mut_ptr()) })?;
         // SAFETY: MPI has written the handle.
         *handler = Some(Handler(unsafe { made.assume_init() }));
     }

@@ -173,9 +173,7 @@ fn session_key() -> Result<c_int, CommError> {
     KEY.get_or_init(|| {
         let own = make_key(Some(self_freed))?;
         // SAFETY: MPI_COMM_SELF is a constant; the value is not read by anybody.
-        check("MPI_Comm_set_attr", unsafe {
-            ffi::MPI_Comm_set_attr(ffi::RSMPI_COMM_SELF, own, std::ptr::null_mut())
-        })?;
+        check("MPI_Comm_set_attr", unsafe { ffi::MPI_Comm_set_attr(ffi::RSMPI_COMM_SELF, own, std::ptr::null_mut()) })?;
         make_key(Some(comm_freed))
     })
     .clone()
@@ -187,9 +185,7 @@ pub fn cached(comm: UserComm) -> Result<Option<u64>, CommError> {
     let mut value: *mut c_void = std::ptr::null_mut();
     let mut flag: c_int = 0;
     // SAFETY: for a value set with MPI_Comm_set_attr, MPI stores the pointer itself at the address given.
-    check("MPI_Comm_get_attr", unsafe {
-        ffi::MPI_Comm_get_attr(comm.0, key, (&raw mut value).cast(), &mut flag)
-    })?;
+    check("MPI_Comm_get_attr", unsafe { ffi::MPI_Comm_get_attr(comm.0, key, (&raw mut value).cast(), &mut flag) })?;
     Ok((flag != 0).then_some(value.addr() as u64))
 }
 

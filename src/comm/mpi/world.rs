@@ -45,12 +45,7 @@ pub fn bring_up() -> Result<(), CommError> {
         let mut provided: c_int = 0;
         // SAFETY: null arguments are allowed; nobody has initialised MPI, and the lock keeps a second thread away.
         check("MPI_Init_thread", unsafe {
-            ffi::MPI_Init_thread(
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-                ffi::RSMPI_THREAD_MULTIPLE,
-                &mut provided,
-            )
+            ffi::MPI_Init_thread(std::ptr::null_mut(), std::ptr::null_mut(), ffi::RSMPI_THREAD_MULTIPLE, &mut provided)
         })?;
         // SAFETY: the function takes nothing, returns nothing, and lives as long as the process. Should registering it
         // fail, the launcher reports a missing MPI_Finalize.

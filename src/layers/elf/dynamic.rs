@@ -84,17 +84,14 @@ pub fn read<'d, R: ReadRef<'d>>(image: &Image<R>, parts: &Parts) -> Result<Dynam
         return Err(damaged("DT_STRTAB", "has no end"));
     }
     let dynamic = Dynamic {
-        place: Extent {
-            offset: place.offset,
-            size: entries * ENTRY,
-        },
+        place: Extent { offset: place.offset, size: entries * ENTRY },
         strings_place: Extent { offset: address, size },
         strings,
         values,
         needed,
     };
     for name in names {
-        dynamic.string(image, "DT_FILTER", name, LONGEST_NAME)?;
+        dynamic.library(image, "DT_FILTER", name)?;
     }
     Ok(dynamic)
 }
@@ -115,6 +112,14 @@ impl Dynamic {
     pub fn has_text_relocations(&self) -> bool {
         let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
         self.value(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 as u64 != 0
+    }
+
+    /// Tells whether ld.so resolves every function at once, whatever dlopen was told.
+    pub fn binds_now(&self) -> bool {
+        let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
+        let more = self.value(elf::DT_FLAGS_1).unwrap_or(0);
+        let now = flags & elf::DF_BIND_NOW.0 as u64 != 0 || more & elf::DF_1_NOW.0 as u64 != 0;
+        now || self.value(elf::DT_BIND_NOW).is_some()
     }
 
     /// Tells whether the file calls itself a program.
@@ -143,23 +148,37 @@ impl Dynamic {
         if size > 0 && image.in_file(address, size).is_none() {
             return Err(damaged(name, "is outside of the loaded segments"));
         }
-        Ok(Some(Extent {
-            offset: address,
-            size,
-        }))
+        Ok(Some(Extent { offset: address, size }))
     }
 
     /// The SONAME.
     pub fn soname<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Option<String>, ElfError> {
-        let offset = self.value(elf::DT_SONAME);
-        offset.map(|offset| self.string(image, "DT_SONAME", offset, LONGEST_NAME)).transpose()
+        let Some(offset) = self.value(elf::DT_SONAME) else {
+            return Ok(None);
+        };
+        let name = self.string(image, "DT_SONAME", offset, LONGEST_NAME)?;
+        Ok(Some(name).filter(|name| !name.is_empty()))
+    }
+
+    /// The name of another library. An empty one is the main program's, which ld.so cannot have below a library.
+    fn library<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        tag: &'static str,
+        offset: u64,
+    ) -> Result<String, ElfError> {
+        let name = self.string(image, tag, offset, LONGEST_NAME)?;
+        if name.is_empty() {
+            return Err(damaged(tag, "has no name"));
+        }
+        Ok(name)
     }
 
     /// The names of what the library needs, in order.
     pub fn needed<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Vec<String>, ElfError> {
         let mut needed = Vec::new();
         for offset in &self.needed {
-            needed.push(self.string(image, "DT_NEEDED", *offset, LONGEST_NAME)?);
+            needed.push(self.library(image, "DT_NEEDED", *offset)?);
         }
         Ok(needed)
     }
@@ -189,10 +208,7 @@ impl Dynamic {
             return Err(damaged(tag, "is outside of the string table"));
         }
         let mut text = Vec::new();
-        let rest = Extent {
-            offset: self.strings.offset + offset,
-            size: (self.strings.size - offset).min(longest),
-        };
+        let rest = Extent { offset: self.strings.offset + offset, size: (self.strings.size - offset).min(longest) };
         let mut ended = false;
         image.each(rest, |_, byte: &u8| {
             ended = *byte == 0;
@@ -208,7 +224,12 @@ impl Dynamic {
     }
 
     /// The first bytes of the symbol name at `offset`, as many as fit into `into`; the rest of `into` stays.
-    pub fn start_of_name<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
+    pub fn start_of_name<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        offset: u64,
+        into: &mut [u8],
+    ) -> Result<(), ElfError> {
         let have = self.strings.size.saturating_sub(offset).min(into.len() as u64);
         image.copy(self.strings.offset + offset, &mut into[..have as usize])
     }

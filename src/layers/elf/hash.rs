@@ -52,10 +52,7 @@ fn gnu<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64),
     if first_chain > table.size {
         return Err(OUTSIDE);
     }
-    let buckets = Extent {
-        offset: table.offset + first_bucket,
-        size: u64::from(buckets) * WORD,
-    };
+    let buckets = Extent { offset: table.offset + first_bucket, size: u64::from(buckets) * WORD };
     let mut last = 0;
     image.each(buckets, |_, bucket: &Word| {
         let bucket = bucket.get(NE);
@@ -70,10 +67,7 @@ fn gnu<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64),
     }
     // Each chain runs to the next end mark, so all of them end if the one that begins last does.
     let start = first_chain + u64::from(last - base) * WORD;
-    let chain = Extent {
-        offset: table.offset.saturating_add(start),
-        size: table.size.saturating_sub(start),
-    };
+    let chain = Extent { offset: table.offset.saturating_add(start), size: table.size.saturating_sub(start) };
     let mut end = None;
     image.each(chain, |index, entry: &Word| {
         if entry.get(NE) & 1 == 1 {
@@ -95,10 +89,7 @@ fn sysv<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64)
     if size > table.size {
         return Err(OUTSIDE);
     }
-    let whole = Extent {
-        offset: table.offset + head_size,
-        size: size - head_size,
-    };
+    let whole = Extent { offset: table.offset + head_size, size: size - head_size };
     let mut starts = Vec::new();
     let mut next = Vec::new();
     image.each(whole, |index, entry: &Word| {

@@ -35,17 +35,16 @@ pub struct Parts {
     pub tls: bool,
     /// Whether it is a program by its header.
     pub is_exec: bool,
-    /// The address of the program headers in memory, as far as they are mapped.
+    /// The program headers in memory, as far as they are mapped.
     pub headers: Option<Extent>,
+    /// The ELF header in memory, as far as it is mapped.
+    pub start: Option<Extent>,
 }
 
 /// Reads the headers and fills in the image's segments.
 pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError> {
     let header = file_header(image)?;
-    let mut parts = Parts {
-        is_exec: header.e_type.get(NE) == elf::ET_EXEC,
-        ..Parts::default()
-    };
+    let mut parts = Parts { is_exec: header.e_type.get(NE) == elf::ET_EXEC, ..Parts::default() };
     let segments = segments(image, &header)?;
     for (index, segment) in segments.iter().enumerate() {
         if segment.p_type.get(NE) == elf::PT_LOAD {
@@ -53,9 +52,7 @@ pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError>
         }
     }
     if image.loads.is_empty() {
-        return Err(ElfError::Header {
-            why: "no segment to load",
-        });
+        return Err(ElfError::Header { why: "no segment to load" });
     }
     sections(image, &header)?;
     for (index, segment) in segments.iter().enumerate() {
@@ -64,12 +61,12 @@ pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError>
             let end = segment.p_offset.get(NE).saturating_add(segment.p_filesz.get(NE));
             inside(image, "a segment", end)?;
         }
-        other_segment(image, &mut parts, &header, kind, segment)
-            .map_err(|why| ElfError::Segment { index, why })?;
+        other_segment(image, &mut parts, &header, kind, segment).map_err(|why| ElfError::Segment { index, why })?;
     }
     let size = u64::from(header.e_phnum.get(NE)) * size_of::<Segment>() as u64;
-    let table = (header.e_phoff.get(NE), size);
-    parts.headers = parts.headers.or_else(|| mapped_headers(image, table));
+    let table = header.e_phoff.get(NE);
+    parts.start = in_memory(image, 0, size_of::<Header>() as u64);
+    parts.headers = parts.headers.or_else(|| in_memory(image, table, size));
     if let Some(headers) = parts.headers
         && !image.mapped(headers.offset, headers.size, elf::PF_R)
     {
@@ -151,10 +148,7 @@ fn segments<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<Vec
     if count == 0 || count > MOST_SEGMENTS {
         return Err(ElfError::Header { why: "no program headers, or too many" });
     }
-    let extent = Extent {
-        offset: header.e_phoff.get(NE),
-        size: u64::from(count) * size_of::<Segment>() as u64,
-    };
+    let extent = Extent { offset: header.e_phoff.get(NE), size: u64::from(count) * size_of::<Segment>() as u64 };
     inside(image, "the table of program headers", extent.offset.saturating_add(extent.size))?;
     let mut segments = Vec::new();
     image.each(extent, |_, segment: &Segment| {
@@ -182,13 +176,8 @@ fn add_load<R>(image: &mut Image<R>, index: usize, segment: &Segment) -> Result<
         return fail("address and place in the file do not agree with its alignment");
     }
     inside(image, "a segment", offset.saturating_add(in_file))?;
-    let load = Load {
-        start,
-        file_end: start + in_file,
-        end: start + in_memory,
-        offset,
-        flags: segment.p_flags.get(NE),
-    };
+    let load =
+        Load { start, file_end: start + in_file, end: start + in_memory, offset, flags: segment.p_flags.get(NE) };
     if let Some(last) = image.loads.last() {
         if load.start < last.end {
             return fail("segments overlap or are not in order");
@@ -252,10 +241,7 @@ fn other_segment<'d, R: ReadRef<'d>>(
                 return Err("a second dynamic section");
             }
             parts.dynamic_is_written = segment.p_flags.get(NE).contains(elf::PF_W);
-            parts.dynamic = Some(Extent {
-                offset: address,
-                size: in_file,
-            });
+            parts.dynamic = Some(Extent { offset: address, size: in_file });
         }
         elf::PT_TLS if size > 0 => {
             if parts.tls {
@@ -264,19 +250,14 @@ fn other_segment<'d, R: ReadRef<'d>>(
             if !align.is_power_of_two() || align > MOST_TLS || size > MOST_TLS || in_file > size {
                 return Err("thread-local storage of impossible size or alignment");
             }
-            if in_file > 0 && image.in_file(address, in_file).is_none() {
+            // At address 0 ld.so takes it for missing.
+            if in_file > 0 && (address == 0 || image.in_file(address, in_file).is_none()) {
                 return Err("thread-local data outside of the loaded segments");
             }
             parts.tls = true;
         }
         elf::PT_GNU_RELRO if size > 0 => {
-            // The linker may round its end up to a page of its own, of 64 KiB at most.
-            let fits = image.loads.iter().any(|load| {
-                let end = load.end.next_multiple_of(1 << 16);
-                let last = address.saturating_add(size);
-                load.flags.contains(elf::PF_W) && load.start <= address && last <= end
-            });
-            if !fits {
+            if !fits_relro(image, address, address.saturating_add(size)) {
                 return Err("read-only after relocation, but not writable before");
             }
         }
@@ -286,10 +267,7 @@ fn other_segment<'d, R: ReadRef<'d>>(
             // ld.so, debuggers and unwinders read the table through this address for as long as the library is there.
             match image.in_file(address, count) {
                 Some(extent) if extent.offset == table => {
-                    parts.headers = Some(Extent {
-                        offset: address,
-                        size: count,
-                    });
+                    parts.headers = Some(Extent { offset: address, size: count });
                 }
                 _ => return Err("the program headers are not where it says"),
             }
@@ -308,14 +286,21 @@ fn other_segment<'d, R: ReadRef<'d>>(
     Ok(())
 }
 
-/// Where the program headers are in memory when no segment says so; ld.so then looks for them in what it has mapped.
-fn mapped_headers<R>(image: &Image<R>, (offset, size): (u64, u64)) -> Option<Extent> {
+/// Tells whether the stretch belongs to one writable segment. The linker may round its end up to the next segment, or to a page
+/// after the last one; farther on there are other libraries.
+fn fits_relro<R>(image: &Image<R>, start: u64, end: u64) -> bool {
+    let next = image.loads.iter().skip(1).map(|load| Some(load.start)).chain([None]);
+    image.loads.iter().zip(next).any(|(load, next)| {
+        let limit = next.unwrap_or(load.end.next_multiple_of(PAGE));
+        load.flags.contains(elf::PF_W) && load.start <= start && end <= limit
+    })
+}
+
+/// Where a piece of the file is in memory. ld.so looks there for the program headers when no segment says where they are.
+fn in_memory<R>(image: &Image<R>, offset: u64, size: u64) -> Option<Extent> {
     let load = image.loads.iter().find(|load| {
         let end = load.offset + (load.file_end - load.start);
         load.offset <= offset && offset + size <= end
     })?;
-    Some(Extent {
-        offset: load.start + (offset - load.offset),
-        size,
-    })
+    Some(Extent { offset: load.start + (offset - load.offset), size })
 }

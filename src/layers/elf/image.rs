@@ -43,41 +43,31 @@ pub struct Image<R> {
     pub len: u64,
     /// In ascending order and apart from each other.
     pub loads: Vec<Load>,
+    /// Where ld.so's tables are in memory.
+    pub tables: Vec<Extent>,
 }
 
 impl<'d, R: ReadRef<'d>> Image<R> {
     /// An image without segments, good for reading the headers.
     pub fn new(data: R) -> Result<Self, ElfError> {
         let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
-        Ok(Image {
-            data,
-            len,
-            loads: Vec::new(),
-        })
+        Ok(Image { data, len, loads: Vec::new(), tables: Vec::new() })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
     pub fn in_file(&self, address: u64, size: u64) -> Option<Extent> {
         let load = self.load_of_file(address, size)?;
-        Some(Extent {
-            offset: load.offset + (address - load.start),
-            size,
-        })
+        Some(Extent { offset: load.offset + (address - load.start), size })
     }
 
     /// Everything from `address` to the end of what its segment has in the file; at least `size` bytes, readable.
     pub fn rest_in_file(&self, address: u64, size: u64) -> Option<Extent> {
         let load = self.load_of_file(address, size)?;
-        Some(Extent {
-            offset: load.offset + (address - load.start),
-            size: load.file_end - address,
-        })
+        Some(Extent { offset: load.offset + (address - load.start), size: load.file_end - address })
     }
 
     fn load_of_file(&self, address: u64, size: u64) -> Option<&Load> {
-        self.loads
-            .iter()
-            .find(|load| load.flags.contains(elf::PF_R) && load.holds(address, size, load.file_end))
+        self.loads.iter().find(|load| load.flags.contains(elf::PF_R) && load.holds(address, size, load.file_end))
     }
 
     /// Tells whether the `size` bytes at `address` are mapped with all of `flags`.
@@ -86,10 +76,18 @@ impl<'d, R: ReadRef<'d>> Image<R> {
         loads.any(|load| load.flags.contains(flags) && load.holds(address, size, load.end))
     }
 
-    /// Tells whether there is code of the file at `address`.
+    /// Tells whether the `size` bytes at `address` touch one of ld.so's tables.
+    pub fn in_tables(&self, address: u64, size: u64) -> bool {
+        let end = address.saturating_add(size);
+        let mut tables = self.tables.iter();
+        tables.any(|table| address < table.offset.saturating_add(table.size) && table.offset < end)
+    }
+
+    /// Tells whether there can be code of the file at `address`. Some linkers put the tables into the segment of the code.
     pub fn is_code(&self, address: u64) -> bool {
         let mut loads = self.loads.iter();
-        loads.any(|load| load.flags.contains(elf::PF_X) && load.holds(address, 1, load.file_end))
+        !self.in_tables(address, 1)
+            && loads.any(|load| load.flags.contains(elf::PF_X) && load.holds(address, 1, load.file_end))
     }
 
     /// Fills `into` from the file.
@@ -121,10 +119,7 @@ impl<'d, R: ReadRef<'d>> Image<R> {
     pub fn record<T: Pod>(&self, offset: u64) -> Result<T, ElfError> {
         let mut bytes = [0; 64];
         let size = size_of::<T>();
-        let unreadable = ElfError::Unreadable {
-            offset,
-            size: size as u64,
-        };
+        let unreadable = ElfError::Unreadable { offset, size: size as u64 };
         let Some(bytes) = bytes.get_mut(..size) else {
             return Err(unreadable);
         };

@@ -69,6 +69,8 @@ pub enum Effect {
     Relative,
     /// Writes so many bytes, computed from the symbol.
     Symbol(u64),
+    /// Writes so many bytes: the symbol's size.
+    Size(u64),
     /// Writes so many bytes about the symbol's thread-local storage.
     Tls(u64),
     /// Calls the code at base plus addend, and writes what it returns.
@@ -82,8 +84,10 @@ pub fn effect(kind: elf::RelocationType) -> Option<Effect> {
         Some(match kind {
             elf::R_X86_64_NONE => Effect::None,
             elf::R_X86_64_RELATIVE => Effect::Relative,
-            elf::R_X86_64_64 | elf::R_X86_64_GLOB_DAT | elf::R_X86_64_JUMP_SLOT | elf::R_X86_64_SIZE64 => Effect::Symbol(8),
-            elf::R_X86_64_32 | elf::R_X86_64_PC32 | elf::R_X86_64_SIZE32 => Effect::Symbol(4),
+            elf::R_X86_64_64 | elf::R_X86_64_GLOB_DAT | elf::R_X86_64_JUMP_SLOT => Effect::Symbol(8),
+            elf::R_X86_64_32 | elf::R_X86_64_PC32 => Effect::Symbol(4),
+            elf::R_X86_64_SIZE64 => Effect::Size(8),
+            elf::R_X86_64_SIZE32 => Effect::Size(4),
             elf::R_X86_64_DTPMOD64 | elf::R_X86_64_DTPOFF64 | elf::R_X86_64_TPOFF64 => Effect::Tls(8),
             elf::R_X86_64_TLSDESC => Effect::Tls(16),
             elf::R_X86_64_IRELATIVE => Effect::Call,

@@ -13,9 +13,7 @@ const MOST: u64 = 1 << 20;
 
 /// The build id, if there is one. Every note must be whole, since ld.so goes by the sizes that they give.
 pub fn build_id<'d, R: ReadRef<'d>>(image: &Image<R>, notes: &[(Extent, u64)]) -> Result<Option<Vec<u8>>, ElfError> {
-    let damaged = ElfError::Header {
-        why: "a note that is not whole",
-    };
+    let damaged = ElfError::Header { why: "a note that is not whole" };
     let mut build_id = None;
     for (extent, align) in notes {
         if extent.size > MOST {

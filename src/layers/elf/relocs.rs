@@ -22,6 +22,7 @@ pub struct Uses(Vec<u8>);
 
 const USED: u8 = 1;
 const TLS: u8 = 2;
+const SIZE: u8 = 4;
 
 impl Uses {
     /// Tells whether a relocation uses the symbol.
@@ -32,6 +33,11 @@ impl Uses {
     /// Tells whether a relocation uses the symbol as thread-local.
     pub fn is_tls(&self, index: u64) -> bool {
         self.has(index, TLS)
+    }
+
+    /// Tells whether a relocation uses the symbol's size.
+    pub fn is_size(&self, index: u64) -> bool {
+        self.has(index, SIZE)
     }
 
     fn has(&self, index: u64, flag: u8) -> bool {
@@ -81,7 +87,6 @@ pub fn tables<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result
     match dynamic.table(image, (elf::DT_JMPREL, "DT_JMPREL"), elf::DT_PLTRELSZ, RELA)? {
         Some(table) => {
             tables.with_addend.push(("DT_JMPREL", table));
-            lazy_binding(image, dynamic)?;
         }
         None if plt.is_some() => return Err(damaged("DT_JMPREL", "is missing")),
         None => {}
@@ -98,26 +103,24 @@ pub fn tables<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result
             tables.calls.push((name, table));
         }
     }
-    for (name, tag) in [("DT_INIT", elf::DT_INIT), ("DT_FINI", elf::DT_FINI)] {
-        if dynamic.value(tag).is_some_and(|address| !image.is_code(address)) {
-            return Err(damaged(name, "does not point at code"));
-        }
-    }
     Ok(tables)
 }
 
 /// With lazy binding ld.so puts its own addresses into the global offset table.
 fn lazy_binding<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<(), ElfError> {
-    for (name, tag, size) in [
-        ("DT_PLTGOT", elf::DT_PLTGOT, 3 * WORD),
-        ("DT_TLSDESC_GOT", elf::DT_TLSDESC_GOT, WORD),
-    ] {
-        let address = dynamic.value(tag);
-        if address.is_some_and(|address| !image.mapped(address, size, elf::PF_W)) {
-            return Err(damaged(name, "is outside of what may be written"));
-        }
+    let writable = |address, size| image.mapped(address, size, elf::PF_W) && !image.in_tables(address, size);
+    match dynamic.value(elf::DT_PLTGOT) {
+        Some(address) if writable(address, 3 * WORD) => {}
+        None if dynamic.binds_now() => {}
+        Some(_) => return Err(damaged("DT_PLTGOT", "is outside of what may be written")),
+        None => return Err(damaged("DT_PLTGOT", "is missing")),
     }
-    Ok(())
+    match dynamic.value(elf::DT_TLSDESC_GOT) {
+        Some(address) if !writable(address, WORD) => {
+            Err(damaged("DT_TLSDESC_GOT", "is outside of what may be written"))
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Tables {
@@ -146,17 +149,24 @@ fn in_file<'d, R: ReadRef<'d>>(image: &Image<R>, place: Extent) -> Extent {
     image.in_file(place.offset, place.size).unwrap_or(nothing)
 }
 
-/// Checks every relocation. `symbols` is the number of symbols, `kept` the places in memory that ld.so goes on reading while it
-/// relocates.
+/// Checks every relocation, and the functions that ld.so calls when they are done. `symbols` is the number of symbols.
 pub fn check<'d, R: ReadRef<'d>>(
     image: &Image<R>,
+    dynamic: &Dynamic,
     tables: &Tables,
     parts: &Parts,
-    writable: elf::ProgramFlags,
     symbols: u64,
-    kept: &[Extent],
 ) -> Result<Uses, ElfError> {
-    let kept = kept.iter().filter(|place| place.size > 0 && image.mapped(place.offset, place.size, writable));
+    for (name, tag) in [("DT_INIT", elf::DT_INIT), ("DT_FINI", elf::DT_FINI)] {
+        if dynamic.value(tag).is_some_and(|address| !image.is_code(address)) {
+            return Err(damaged(name, "does not point at code"));
+        }
+    }
+    if dynamic.value(elf::DT_JMPREL).is_some() {
+        lazy_binding(image, dynamic)?;
+    }
+    // For text relocations ld.so makes everything writable.
+    let text = dynamic.has_text_relocations();
     let calls = tables.calls.iter().map(|(table, place)| Calls {
         table,
         place: *place,
@@ -165,8 +175,7 @@ pub fn check<'d, R: ReadRef<'d>>(
     let mut walk = Walk {
         image,
         parts,
-        writable,
-        kept: kept.copied().collect(),
+        writable: if text { elf::ProgramFlags(0) } else { elf::PF_W },
         calls: calls.collect(),
         uses: Uses(vec![0; symbols as usize]),
     };
@@ -204,7 +213,6 @@ struct Walk<'a, R> {
     image: &'a Image<R>,
     parts: &'a Parts,
     writable: elf::ProgramFlags,
-    kept: Vec<Extent>,
     calls: Vec<Calls>,
     uses: Uses,
 }
@@ -231,6 +239,10 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
                 self.uses.add(symbol, USED);
                 self.fill(target, None)?;
             }
+            Effect::Size(size) => {
+                self.write(target, size)?;
+                self.uses.add(symbol, USED | SIZE);
+            }
             Effect::Tls(size) => {
                 self.write(target, size)?;
                 self.uses.add(symbol, USED | TLS);
@@ -247,11 +259,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
         let image = self.image;
         let mut next: Option<u64> = None;
         image.each(in_file(image, place), |index, entry: &Relr64<NE>| {
-            let wrong = |why| ElfError::Relocation {
-                table: "DT_RELR",
-                index,
-                why,
-            };
+            let wrong = |why| ElfError::Relocation { table: "DT_RELR", index, why };
             let entry = entry.0.get(NE);
             if entry & 1 == 0 {
                 self.packed_one(entry).map_err(wrong)?;
@@ -288,8 +296,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
         if !self.image.mapped(target, size, self.writable) {
             return Err("it writes where the library may not be written");
         }
-        let end = target + size;
-        if self.kept.iter().any(|kept| target < kept.offset + kept.size && kept.offset < end) {
+        if self.image.in_tables(target, size) {
             return Err("it writes into the tables of ld.so");
         }
         Ok(())
@@ -313,10 +320,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
     fn finish(self) -> Result<Uses, ElfError> {
         for calls in &self.calls {
             if let Some(entry) = calls.filled.iter().position(|filled| !filled) {
-                return Err(ElfError::NotCode {
-                    table: calls.table,
-                    index: entry as u64,
-                });
+                return Err(ElfError::NotCode { table: calls.table, index: entry as u64 });
             }
         }
         Ok(self.uses)

@@ -30,17 +30,11 @@ const PYTHON: [&[u8]; 2] = [b"PyInit_", b"PyModExport_"];
 pub fn places<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, count: u64) -> Result<Symbols, ElfError> {
     let mut symbols = Symbols::default();
     let Some(address) = dynamic.value(elf::DT_SYMTAB) else {
-        return Err(ElfError::Dynamic {
-            tag: "DT_SYMTAB",
-            why: "is missing",
-        });
+        return Err(ElfError::Dynamic { tag: "DT_SYMTAB", why: "is missing" });
     };
     let size = size_of::<Sym64<NE>>() as u64;
     if dynamic.value(elf::DT_SYMENT).is_some_and(|given| given != size) {
-        return Err(ElfError::Dynamic {
-            tag: "DT_SYMENT",
-            why: "is not the size of a symbol",
-        });
+        return Err(ElfError::Dynamic { tag: "DT_SYMENT", why: "is not the size of a symbol" });
     }
     symbols.place = Some(place(image, ("DT_SYMTAB", address), count, size)?);
     if let Some(address) = dynamic.value(elf::DT_VERSYM) {
@@ -60,10 +54,7 @@ fn place<'d, R: ReadRef<'d>>(
         let why = "is outside of the loaded segments, or shorter than the symbols in use";
         return Err(ElfError::Dynamic { tag, why });
     }
-    Ok(Extent {
-        offset: address,
-        size,
-    })
+    Ok(Extent { offset: address, size })
 }
 
 /// Checks the symbols one by one. `highest` is the highest version number, `uses` what the relocations want of them.
@@ -120,9 +111,7 @@ fn is_defined(symbol: &Sym64<NE>) -> bool {
 fn is_exported(symbol: &Sym64<NE>) -> bool {
     let bind: SymbolBind = symbol.st_bind();
     let visibility: SymbolVisibility = symbol.st_visibility();
-    is_defined(symbol)
-        && bind != elf::STB_LOCAL
-        && (visibility == elf::STV_DEFAULT || visibility == elf::STV_PROTECTED)
+    is_defined(symbol) && bind != elf::STB_LOCAL && (visibility == elf::STV_DEFAULT || visibility == elf::STV_PROTECTED)
 }
 
 fn wrong<'d, R: ReadRef<'d>>(
@@ -140,6 +129,9 @@ fn wrong<'d, R: ReadRef<'d>>(
     let defined = is_defined(symbol);
     if kind == elf::STT_GNU_IFUNC && defined && !image.is_code(symbol.st_value.get(NE)) {
         return Some("ld.so would call it, but it is not code");
+    }
+    if uses.is_size(index) && !defined && symbol.st_bind() == elf::STB_WEAK {
+        return Some("its size is used, but it need not exist");
     }
     if uses.is_tls(index) {
         let other = [elf::STT_FUNC, elf::STT_OBJECT, elf::STT_GNU_IFUNC];

@@ -21,12 +21,7 @@ const fn damaged(why: &'static str) -> ElfError {
 
 /// Walks both chains and gives the highest version number; 0 if the library has no versions.
 pub fn check<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, needed: &[String]) -> Result<u16, ElfError> {
-    let mut walk = Walk {
-        image,
-        dynamic,
-        highest: 0,
-        steps: 0,
-    };
+    let mut walk = Walk { image, dynamic, highest: 0, steps: 0 };
     if let Some(address) = dynamic.value(elf::DT_VERNEED) {
         walk.needs(address, needed)?;
     }

@@ -73,7 +73,7 @@ fn modules_cost_one_collective_more_than_libraries_alone() {
 fn a_failing_rank_costs_one_collective_more() {
     use super::scenario::Opening;
     for (size, seed) in (2..=8).flat_map(|size| SEEDS.map(move |seed| (size, seed))) {
-        let fails = |all: Scenario| all.on(size - 1, |rank| drop(rank.openings.insert(0, Opening::Fails)));
+        let fails = |all: Scenario| all.on(size - 1, |rank| rank.openings.extend([(0, Opening::Fails)]));
         assert_eq!(cost(size, 2, seed, |all| fails(all.all_want(library(0)).all_want(library(1)))).0, 3);
         assert_eq!(cost(size, 2, seed, |one| fails(one.want([0], library(0)).want([0], library(1)))).0, 5);
     }

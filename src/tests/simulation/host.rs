@@ -51,6 +51,8 @@ pub struct Host {
     loaded: BTreeSet<Thing>,
     /// Started their constructors and failed: never started again.
     wrecked: BTreeSet<Content>,
+    /// Undone.
+    pub parked: BTreeSet<Thing>,
     /// Visible.
     pub visible: BTreeSet<Thing>,
     /// Visible with RTLD_GLOBAL, since which pass.
@@ -73,6 +75,7 @@ impl Host {
             tried: Vec::new(),
             loaded: BTreeSet::new(),
             wrecked: BTreeSet::new(),
+            parked: BTreeSet::new(),
             visible: BTreeSet::new(),
             global: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -89,6 +92,11 @@ impl Host {
             Job::Import(modules) => self.each(modules, Host::import),
             Job::Settle { commit, undo } => self.settle(&commit, &undo),
         }
+    }
+
+    /// What is loaded and neither visible nor undone.
+    pub fn undecided(&self) -> impl Iterator<Item = &Thing> {
+        self.loaded.iter().filter(|thing| !self.visible.contains(thing) && !self.parked.contains(thing))
     }
 
     fn gather(&mut self) -> Done {
@@ -225,10 +233,16 @@ impl Host {
             {
                 self.global.entry(*content).or_insert(self.pass);
             }
+            self.parked.remove(&thing);
             self.visible.insert(thing);
         }
-        for item in undo.iter().filter(|item| self.visible.contains(&Thing::of(&item.what))) {
-            self.complaints.push(format!("asked to undo `{}`, which was committed", item.name()));
+        for item in undo {
+            let thing = Thing::of(&item.what);
+            if self.visible.contains(&thing) {
+                self.complaints.push(format!("asked to undo `{}`, which was committed", item.name()));
+            } else if self.loaded.contains(&thing) {
+                self.parked.insert(thing);
+            }
         }
         Done::Settled
     }

@@ -14,8 +14,12 @@ use crate::request::OpenFlags;
 /// Everything that is wrong with a run.
 pub fn violations(scenario: &Scenario, run: &Run) -> Vec<String> {
     let mut wrong = run.failures.clone();
+    // A share that was damaged and can still be read says something else than its rank meant.
+    let undamaged = run.world.damaged() == 0;
     for rank in &run.ranks {
-        wrong.extend(rank.host.complaints.iter().cloned());
+        if undamaged {
+            wrong.extend(rank.host.complaints.iter().cloned());
+        }
         for (thing, times) in rank.host.runs.iter().filter(|(_, times)| **times > 1) {
             wrong.push(format!("{thing:?} ran {times} times on one rank"));
         }
@@ -26,8 +30,7 @@ pub fn violations(scenario: &Scenario, run: &Run) -> Vec<String> {
     agreement(run, &mut wrong);
     visibility(run, &mut wrong);
     cost(run, &mut wrong);
-    // A share that was damaged and can still be read says something else than its rank meant.
-    if run.world.damaged() == 0 {
+    if undamaged {
         match &run.ranks[0].ended {
             Some(Ok(_)) => verdicts(scenario, run, &mut wrong),
             other => wrong.push(format!("no fault, and yet {other:?}")),
@@ -72,6 +75,10 @@ fn bare(item: &Item) -> Item {
 fn visibility(run: &Run, wrong: &mut Vec<String>) {
     let visible = &run.ranks[0].host.visible;
     for (number, rank) in run.ranks.iter().enumerate() {
+        let open: Vec<&Thing> = rank.host.undecided().collect();
+        if !open.is_empty() && run.world.damaged() == 0 {
+            wrong.push(format!("rank {number} has {open:?} neither committed nor undone"));
+        }
         if rank.host.visible != *visible {
             wrong.push(format!("rank 0 sees {visible:?}, rank {number} {:?}", rank.host.visible));
         }
@@ -145,6 +152,16 @@ fn verdicts(scenario: &Scenario, run: &Run, wrong: &mut Vec<String>) {
             && causes.iter().any(|cause| !phases.contains(&cause.failure.phase))
         {
             wrong.push(format!("{thing:?}: expected {phases:?}, told {causes:?}"));
+        }
+        for copies in &item.copies {
+            let known = match thing {
+                Thing::Library(content) => scenario.ranks[copies.rank as usize].copies.get(&content),
+                _ => None,
+            };
+            let told = item.copies.iter().filter(|other| other.rank == copies.rank).count();
+            if known != Some(&copies.paths) || told > 1 {
+                wrong.push(format!("{thing:?}: copies {:?}", item.copies));
+            }
         }
         let joined = item_flags(item).is_none_or(|flags| flags == flags.settled());
         if !joined || !item.holders.within(scenario.size()) || item.holders.is_empty() {

@@ -1,0 +1,32 @@
+"""A caller in C imports: the thread that Python made does it, and parks what is undone."""
+
+import sys
+
+from here import lacking, tell
+
+import dlcast
+from dlcast._native import native
+
+library = native()
+session = library.attach(library.lib.DLCAST_COMM_WORLD, -1, -1.0)
+
+
+def import_from_c(name):
+    return library.lib.dlcast_import_global(session, name.encode(), 20.0)
+
+
+without = import_from_c("good")
+with dlcast.serve_imports():
+    with lacking("wanted", on=1):
+        undone = import_from_c("wanted")
+    gone = "wanted" not in sys.modules
+    done = import_from_c("wanted")
+tell(
+    without=without,
+    undone=undone,
+    gone=gone,
+    done=done,
+    runs=sys.modules["wanted"].counter.runs,
+    thread=sys.modules["wanted"].thread,
+)
+dlcast.serve_imports()  # And one that nobody stops: the program has to end well.

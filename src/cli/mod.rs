@@ -1,0 +1,3 @@
+//! Subcommands of `dlcast`, a file each. None of them calls MPI.
+
+pub mod identity;

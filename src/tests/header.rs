@@ -1,0 +1,20 @@
+//! The checked-in C header is the one that cbindgen makes of `src/capi.rs`.
+//!
+//! `UPDATE_EXPECT=1 cargo test --lib header` writes it.
+
+use std::path::Path;
+
+#[test]
+fn the_header_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is readable");
+    let bindings = cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(root.join("src/capi.rs"))
+        .generate()
+        .expect("capi.rs is what cbindgen can read");
+    let mut header = Vec::new();
+    bindings.write(&mut header);
+    let header = String::from_utf8(header).expect("a header is text");
+    expect_test::expect_file![root.join("include/dlcast.h")].assert_eq(&header);
+}

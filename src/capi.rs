@@ -16,13 +16,13 @@ use serde_json::{Value, json};
 
 use crate::comm::mpi::UserComm;
 use crate::config::{Mode, Timeout};
-use crate::error::{CallError, Ended, Phase};
+use crate::error::Phase;
 use crate::importer::{self, ImportJob};
 use crate::outcome::Failure;
 use crate::request::{OpenFlags, Request};
 use crate::session::call::{Call, Outcome, Own, Step};
 use crate::session::record::{self, Recording};
-use crate::session::{Options, Session};
+use crate::session::{CallError, Ended, Options, Session};
 
 /// What a call came to: one of the DLCAST_ codes below. Everything but DLCAST_OK and DLCAST_JOB leaves a text in
 /// dlcast_last_error.

@@ -56,8 +56,8 @@ pub mod wire;
 
 pub use comm::mpi::UserComm;
 pub use config::{Mode, Timeout};
-pub use error::{CallError, RankFailure, Undone};
+pub use error::{Missed, Phase, RankFailure, Undone};
 pub use host::dl::Library;
 pub use identity::Identity;
 pub use request::OpenFlags;
-pub use session::{Options, Session, SyncReport};
+pub use session::{CallError, Ended, Options, Session, SyncReport};

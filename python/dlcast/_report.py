@@ -115,7 +115,8 @@ def undone(item: dict[str, Any]) -> Undone:
 def _tracebacks(failures: Iterable[RankFailure]) -> list[str]:
     ranks_of: dict[str, list[int]] = {}
     for failure in failures:
-        if failure.traceback:
+        # Without a frame of the program it says no more than the message.
+        if failure.traceback and failure.traceback != failure.message:
             ranks_of.setdefault(failure.traceback, []).append(failure.rank)
     return [f"on {_folded(ranks)}:\n{textwrap.indent(text, '    ')}" for text, ranks in ranks_of.items()]
 

@@ -55,11 +55,12 @@ def run(tmp_path: Path) -> Callable[..., job.Result]:
 def compile_library(tmp_path: Path) -> Callable[..., str]:
     """A shared library from C source, in a folder of its own."""
 
-    def compile_library(folder: str, source: str, name: str = "libanswer.so") -> str:
+    def compile_library(folder: str, source: str, name: str = "libanswer.so", needs: str = "") -> str:
         path = tmp_path / folder / name
         write(path.parent, {"source.c": source})
         compiler = shutil.which("cc") or "gcc"
-        command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{name}", "-o", str(path), "source.c", "-ldl"]
+        command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{name}", "-Wl,--no-as-needed"]
+        command += ["-o", str(path), "source.c", *filter(None, [needs]), "-ldl"]
         subprocess.run(command, cwd=path.parent, check=True)
         return str(path)
 
@@ -175,12 +176,21 @@ def test_equal_libraries_under_two_paths_are_one_and_flags_are_kept(run, compile
         assert told["visible"] is (mode == "global")
 
 
-def test_a_library_that_one_rank_lacks_is_visible_on_none(run, compile_library):
-    path = compile_library("one", LIBRARY)
-    for told in run("load_missing", 3, path, path + ".gone").good(3):
-        assert told["failing"] == [1]
+def test_a_library_that_one_rank_cannot_open_is_visible_on_none(run, compile_library):
+    needed = compile_library("needed", "", "libneeded.so")
+    path = compile_library("one", LIBRARY, needs=needed)
+    for told in run("load_missing", 3, path, needed).good(3):
+        assert told["failing"] == [[1, "open"]]
+        assert "libneeded.so" in told["message"]
         assert told["oserror"]
         assert not told["visible"]
+
+
+def test_a_path_that_is_no_file_is_the_affair_of_who_gave_it(run, compile_library):
+    path = compile_library("one", LIBRARY)
+    for told in run("load_nowhere", 2, path).good(2):
+        assert told["failed"] == (told["rank"] == 1)
+        assert told["next"] == 42
 
 
 def test_what_one_rank_records_every_rank_has_after_sync(run, compile_library):
@@ -207,11 +217,11 @@ def test_what_native_code_opens_and_extension_modules_are_recorded(run, compile_
 
 
 def test_a_future_is_decided_by_the_next_round(run):
-    files = {"early.py": "", "alone.py": "", "bad.py": ""}
+    files = {"early.py": "", "solely.py": "", "bad.py": ""}
     for told in run("later", 3, files=files).good(3):
         assert told["undecided"]
         assert told["waited"]
-        assert told["alone"]
+        assert told["solely"]
         assert told["report"] is False
         assert told["failing"] == [1]
         assert told["done"]

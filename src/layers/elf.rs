@@ -10,10 +10,12 @@ mod error;
 mod hash;
 mod headers;
 mod image;
+mod kind;
 mod machine;
 mod notes;
 mod relocs;
 mod symbols;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -105,7 +107,7 @@ pub fn read_any<'d, R: ReadRef<'d>>(data: R) -> Result<Elf, ElfError> {
     }
     let highest = versions::check(&image, &dynamic, &elf.needed)?;
     let (hashed, hash_place) = hash::check(&image, &dynamic)?;
-    let tables = relocs::tables(&image, &dynamic)?;
+    let tables = tables::find(&image, &dynamic)?;
     let count = hashed.max(tables.symbols(&image)?);
     let mut symbols = symbols::places(&image, &dynamic, count)?;
     image.tables = tables.places().collect();

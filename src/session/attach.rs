@@ -1,6 +1,7 @@
 //! Making a session on a communicator, or finding the one that is there; and the end of sessions.
 //!
-//! Attach has a deadline, too: duplicates are made with MPI_Comm_idup. Until the control communicator exists, the
+//! Attach has a deadline, too: a barrier that can be given up goes first, and
+//! duplicates are made with MPI_Comm_idup. Until the control communicator exists, the
 //! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
 
 use std::collections::HashMap;
@@ -8,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex};
 
 use super::wait::{self, Budget, Lost, Place};
-use super::{Core, Options, Session, Shared, Slot, lock};
-use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, UserComm, world};
+use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
+use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
 use crate::comm::{Collective, Comm, Control, Reply};
 use crate::config::{self, Mode};
-use crate::error::{CallError, Ended, Missed, Phase};
+use crate::error::Phase;
 use crate::host::node::NodeCache;
 use crate::intercept::maps;
 use crate::ranks::RankSet;
@@ -125,9 +126,10 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
         shared.end(reason);
         (error, Some(Arc::new(shared)))
     };
-    if let Some(missed) = wait::word_left(&mut users, size).map_err(plain)? {
-        return Err(broken(Lost::Missed(missed)));
-    }
+    wait::look_up(&mut users, &budget, &place).map_err(broken)?;
+    let mut presence = Presence::start(comm).map_err(plain)?;
+    wait::wait(&mut users, &mut budget, &place, || presence.test()).map_err(broken)?;
+    wait::look_up(&mut users, &budget, &place).map_err(broken)?;
     let duplicate = |users: &mut Notes, budget: &mut Budget| {
         let mut duplicate = Duplicate::start(comm).map_err(plain)?;
         wait::wait(users as &mut dyn Control, budget, &place, || duplicate.test()).map_err(broken)
@@ -181,11 +183,6 @@ pub(super) fn told(lost: Lost) -> (CallError, Ended) {
         Lost::Missed(missed) => (CallError::Deadline(missed.clone()), Ended::Missed(missed)),
         Lost::Comm(error) => (CallError::Comm(error.clone()), Ended::Comm(error)),
     }
-}
-
-/// Says that word was left: the late rank's error.
-pub(super) fn late(missed: Missed) -> Lost {
-    Lost::Missed(missed)
 }
 
 fn hostname() -> String {

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
-use super::{Core, Shared, attach, jobs};
+use super::{CallError, Core, Ended, Shared, attach, jobs};
 use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
-use crate::error::{CallError, Ended, Undone};
+use crate::error::Undone;
 use crate::host::dl::{self, Library};
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
@@ -145,17 +145,13 @@ impl Call {
         self.budget.left()
     }
 
-    /// Before anything is sent: has word been left for this rank, or another MPI come in?
+    /// Before anything is sent: has another MPI come in?
     fn first_look(&mut self) -> Result<(), CallError> {
-        let Some(core) = self.core.as_mut() else { return Ok(()) };
+        let Some(core) = self.core.as_ref() else { return Ok(()) };
         if crate::intercept::maps::adds() != core.adds_seen {
             attach::refuse_other_mpi()?;
         }
-        match wait::word_left(&mut core.notes, self.shared.size) {
-            Ok(None) => Ok(()),
-            Ok(Some(missed)) => Err(self.lose(attach::late(missed))),
-            Err(error) => Err(self.lose(error.into())),
-        }
+        Ok(())
     }
 
     fn lose(&self, lost: wait::Lost) -> CallError {
@@ -171,10 +167,10 @@ impl Call {
         let host_of = |rank: u32| self.shared.host_of(rank);
         let place =
             Place { rank: self.shared.rank, size: self.shared.size, step: core.steps, phase, what, host_of: &host_of };
-        let waited = match core.comm.start(collective) {
-            Ok(()) => wait::collective(&mut core.comm, &mut core.notes, &mut self.budget, &place),
-            Err(error) => Err(error.into()),
-        };
+        // Word may have been left while this rank was busy with a job, or with something else.
+        let waited = wait::look_up(&mut core.notes, &self.budget, &place)
+            .and_then(|()| core.comm.start(collective).map_err(wait::Lost::from))
+            .and_then(|()| wait::collective(&mut core.comm, &mut core.notes, &mut self.budget, &place));
         waited.map(Given::Collective).map_err(|lost| self.lose(lost))
     }
 

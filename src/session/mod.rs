@@ -10,9 +10,11 @@
 //! - [`jobs`] what a round wants done on this rank
 //! - [`wait`] a collective with a deadline, and the roll-call after it
 //! - [`report`] what a call came to
+//! - [`error`] why it came to nothing
 
 mod attach;
 pub mod call;
+pub mod error;
 mod jobs;
 pub mod record;
 pub mod report;
@@ -24,10 +26,10 @@ use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use self::call::{Call, Own, Step};
+pub use self::error::{CallError, Ended};
 pub use self::report::SyncReport;
 use crate::comm::mpi::{MpiComm, Notes};
 use crate::config::{Mode, Timeout};
-use crate::error::{CallError, Ended};
 use crate::host::dl::Library;
 use crate::host::node::NodeCache;
 use crate::identity::Identity;

@@ -5,9 +5,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Session, Shared, lock};
+use super::{CallError, Session, Shared, lock};
 use crate::config;
-use crate::error::CallError;
 use crate::intercept::{maps, policy};
 use crate::layers::elf;
 use crate::request::{OpenFlags, Request};

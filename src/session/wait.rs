@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use crate::comm::{Agreed, Comm, CommError, Control, Reply};
 use crate::error::{Missed, Phase};
-use crate::rollcall::{RollCall, left_word};
+use crate::rollcall::RollCall;
 use crate::wire::Here;
 
 /// Without a deadline a wait says after this long that it waits.
 const TALK_AFTER: Duration = Duration::from_secs(60);
+/// Polls before it is believed that no note has come.
+const LOOKS: u32 = 3;
 /// How often notes are looked for, and for how long a wait yields before it naps.
 const NOTES_EVERY: Duration = Duration::from_millis(2);
 const EAGER: Duration = Duration::from_millis(20);
@@ -107,18 +109,16 @@ pub fn wait<T>(
     }
 }
 
-/// Word that was left while this rank was away: looked for before anything is started.
-pub fn word_left(control: &mut dyn Control, size: u32) -> Result<Option<Missed>, CommError> {
+/// Looks for notes that came while this rank was away: before anything is started, and again before a reply is believed. The
+/// others may have given up, and a late rank that joins a collective which they had started sees it succeed.
+pub fn look_up(control: &mut dyn Control, budget: &Budget, place: &Place<'_>) -> Result<(), Lost> {
     // Only polling moves MPI on: one empty look does not mean that nothing has arrived.
-    for _ in 0..3 {
-        while let Some((_, note)) = control.poll()? {
-            if let Some(missed) = left_word(&note, size) {
-                return Ok(Some(missed));
-            }
-            // A rank that asked who is there: it, or another, has left the verdict behind that.
+    for _ in 0..LOOKS {
+        if let Some(note) = control.poll()? {
+            return Err(Lost::Missed(roll_call(control, budget, place, Duration::ZERO, Some(note))?));
         }
     }
-    Ok(None)
+    Ok(())
 }
 
 fn roll_call(
@@ -142,13 +142,13 @@ fn roll_call(
         for (to, note) in call.outbox.drain(..) {
             control.post(to, &note)?;
         }
-        let note = match heard.take() {
-            Some(note) => Some(note),
-            None => control.poll()?,
-        };
-        let nothing_new = note.is_none();
-        if let Some(missed) = note.and_then(|(from, note)| call.hear(from, &note)) {
-            return Ok(missed);
+        // All that is there is read before anything is concluded: the verdict may be behind the last note.
+        let mut nothing_new = true;
+        while let Some((from, note)) = heard.take().map_or_else(|| control.poll(), |note| Ok(Some(note)))? {
+            nothing_new = false;
+            if let Some(missed) = call.hear(from, &note) {
+                return Ok(missed);
+            }
         }
         if let Some(missed) = call.tick(opened.elapsed()) {
             for (to, note) in call.outbox.drain(..) {
@@ -169,5 +169,7 @@ pub fn collective(
     budget: &mut Budget,
     place: &Place<'_>,
 ) -> Result<Agreed<Reply>, Lost> {
-    wait(control, budget, place, || comm.test())
+    let reply = wait(control, budget, place, || comm.test())?;
+    look_up(control, budget, place)?;
+    Ok(reply)
 }

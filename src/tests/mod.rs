@@ -1,4 +1,6 @@
 //! Tests of the whole: scenarios on simulated ranks, the wire under fire, the house rules, the generated header.
 
-#[cfg(test)]
+mod architecture;
 mod header;
+mod simulation;
+mod wire;

@@ -8,7 +8,7 @@
 //! - [`host`] one rank's files, loader and interpreter
 //! - [`run`] steps the ranks until all have ended, or none can go on
 //! - [`oracle`] what must hold after every run
-//! - [`claims`], [`costs`], [`faults`], [`random`], [`late`] the tests
+//! - [`world`] the communicator under it; [`claims`], [`costs`], [`faults`], [`random`], [`late`]: the tests
 
 mod scenario;
 
@@ -16,6 +16,8 @@ mod host;
 mod run;
 
 mod oracle;
+
+mod world;
 
 mod claims;
 mod costs;

@@ -23,7 +23,7 @@ use mpi::ffi;
 use self::call::{Request, check};
 pub use self::notes::Notes;
 use self::tree::Tree;
-pub use self::user::{Duplicate, End, UserComm, cached, on_end, remember};
+pub use self::user::{Duplicate, End, Presence, UserComm, cached, on_end, remember};
 use super::{Agreed, Collective, Comm, CommError, Reply};
 
 /// Collectives on a communicator of dlcast's own.

@@ -64,6 +64,27 @@ impl UserComm {
     }
 }
 
+/// MPI_Ibarrier under way on the user's communicator: has every rank called attach?
+///
+/// An MPI_Comm_idup that was given up can crash in MPI_Finalize (Open MPI 4.1.4: its progress function outlives the
+/// component that it calls); a barrier that was given up does not. So the barrier goes first.
+pub struct Presence(Request);
+
+impl Presence {
+    /// Starts it; collective over the communicator.
+    pub fn start(comm: UserComm) -> Result<Self, CommError> {
+        let mut request = Request::null();
+        // SAFETY: there is no buffer; the handle is the user's.
+        check("MPI_Ibarrier", unsafe { ffi::MPI_Ibarrier(comm.0, request.as_mut()) })?;
+        Ok(Presence(request))
+    }
+
+    /// Whether every rank has started it.
+    pub fn test(&mut self) -> Result<Option<()>, CommError> {
+        Ok(self.0.test()?.then_some(()))
+    }
+}
+
 /// MPI_Comm_idup under way: unlike MPI_Comm_dup it can be given up.
 pub struct Duplicate {
     // Boxed: MPI writes the handle when the operation completes, perhaps long after it was given up.

@@ -111,20 +111,20 @@ impl Dynamic {
     /// Tells whether ld.so makes all segments writable for the relocations.
     pub fn has_text_relocations(&self) -> bool {
         let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
-        self.value(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 as u64 != 0
+        self.value(elf::DT_TEXTREL).is_some() || flags & elf::DF_TEXTREL.0 != 0
     }
 
     /// Tells whether ld.so resolves every function at once, whatever dlopen was told.
     pub fn binds_now(&self) -> bool {
         let flags = self.value(elf::DT_FLAGS).unwrap_or(0);
         let more = self.value(elf::DT_FLAGS_1).unwrap_or(0);
-        let now = flags & elf::DF_BIND_NOW.0 as u64 != 0 || more & elf::DF_1_NOW.0 as u64 != 0;
+        let now = flags & elf::DF_BIND_NOW.0 != 0 || more & elf::DF_1_NOW.0 != 0;
         now || self.value(elf::DT_BIND_NOW).is_some()
     }
 
     /// Tells whether the file calls itself a program.
     pub fn is_pie(&self) -> bool {
-        self.value(elf::DT_FLAGS_1).unwrap_or(0) & elf::DF_1_PIE.0 as u64 != 0
+        self.value(elf::DT_FLAGS_1).unwrap_or(0) & elf::DF_1_PIE.0 != 0
     }
 
     /// The table with its address under `tag` and its size in bytes under `size`, of records of `record` bytes: address and size.

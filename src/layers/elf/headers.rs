@@ -1,4 +1,4 @@
-//! The outermost layer of a library: ELF header, program headers and the length that they promise.
+//! The headers of a library: program headers, section headers and the length that they promise.
 //!
 //! It makes sure that ld.so can map the file: every segment inside the file, in order, apart, sound in size. What the segments
 //! contain is checked by the modules after it.
@@ -9,6 +9,7 @@ use object::read::ReadRef;
 
 use super::error::ElfError;
 use super::image::{Extent, Image, Load};
+use super::kind;
 
 type Header = FileHeader64<NE>;
 type Segment = ProgramHeader64<NE>;
@@ -43,7 +44,7 @@ pub struct Parts {
 
 /// Reads the headers and fills in the image's segments.
 pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError> {
-    let header = file_header(image)?;
+    let header = kind::read(image)?;
     let mut parts = Parts { is_exec: header.e_type.get(NE) == elf::ET_EXEC, ..Parts::default() };
     let segments = segments(image, &header)?;
     for (index, segment) in segments.iter().enumerate() {
@@ -82,62 +83,6 @@ fn inside<R>(image: &Image<R>, what: &'static str, end: u64) -> Result<(), ElfEr
         return Err(ElfError::Truncated { what, end, len });
     }
     Ok(())
-}
-
-fn file_header<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Header, ElfError> {
-    let mut start = [0; 64];
-    let have = image.len.min(64) as usize;
-    image.copy(0, &mut start[..have])?;
-    let start = &start[..have];
-    if start.is_empty() {
-        return Err(ElfError::Empty);
-    }
-    if !start.starts_with(&elf::ELFMAG) {
-        return Err(not_elf(start));
-    }
-    if have < 20 {
-        return Err(ElfError::Short { len: image.len });
-    }
-    let here = super::machine::HERE;
-    // The machine's number stands at the same place in every class, in the file's own byte order.
-    let big = start[5] == elf::ELFDATA2MSB.0;
-    let number = [start[18], start[19]];
-    let number = if big { u16::from_be_bytes(number) } else { u16::from_le_bytes(number) };
-    let order = if cfg!(target_endian = "big") { elf::ELFDATA2MSB } else { elf::ELFDATA2LSB };
-    if start[4] != elf::ELFCLASS64.0 || start[5] != order.0 || !super::machine::is_here(number) {
-        let file = super::machine::describe(number, start[4], big);
-        return Err(ElfError::Machine { file, here });
-    }
-    if have < size_of::<Header>() {
-        return Err(ElfError::Short { len: image.len });
-    }
-    let header: Header = image.record(0)?;
-    match header.e_type.get(NE) {
-        elf::ET_DYN | elf::ET_EXEC => {}
-        elf::ET_REL => return Err(ElfError::Kind { kind: "an object file" }),
-        elf::ET_CORE => return Err(ElfError::Kind { kind: "a core dump" }),
-        _ => return Err(ElfError::Kind { kind: "an unknown kind of ELF file" }),
-    }
-    if header.e_ident.version != elf::EV_CURRENT || header.e_version.get(NE) != u32::from(elf::EV_CURRENT.0) {
-        return Err(ElfError::Header { why: "unknown version of ELF" });
-    }
-    Ok(header)
-}
-
-fn not_elf(start: &[u8]) -> ElfError {
-    let text = String::from_utf8_lossy(start);
-    let printable = |c: char| !c.is_control() || c.is_whitespace();
-    // A character may be cut in two at the end of what was read.
-    if !text.trim_end_matches('\u{fffd}').chars().all(|c| printable(c) && c != '\u{fffd}') {
-        let start = start.iter().take(4).map(|byte| format!("{byte:02x}"));
-        let start = start.collect::<Vec<_>>().join(" ");
-        return ElfError::NotElf { start };
-    }
-    let script = ["INPUT", "GROUP", "OUTPUT_FORMAT", "AS_NEEDED", "/* GNU ld"];
-    let is_script = script.iter().any(|word| text.trim_start().starts_with(word));
-    let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let start: String = line.trim().chars().take(40).collect();
-    if is_script { ElfError::LinkerScript { start } } else { ElfError::Text { start } }
 }
 
 fn segments<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<Vec<Segment>, ElfError> {
@@ -256,10 +201,8 @@ fn other_segment<'d, R: ReadRef<'d>>(
             }
             parts.tls = true;
         }
-        elf::PT_GNU_RELRO if size > 0 => {
-            if !fits_relro(image, address, address.saturating_add(size)) {
-                return Err("read-only after relocation, but not writable before");
-            }
+        elf::PT_GNU_RELRO if size > 0 && !fits_relro(image, address, address.saturating_add(size)) => {
+            return Err("read-only after relocation, but not writable before");
         }
         elf::PT_PHDR => {
             let table = header.e_phoff.get(NE);

@@ -28,11 +28,18 @@ impl Load {
     }
 }
 
-/// A piece of the file.
+/// A piece of the file, or of the memory that it is mapped to.
 #[derive(Debug, Clone, Copy)]
 pub struct Extent {
     pub offset: u64,
     pub size: u64,
+}
+
+impl Extent {
+    /// Tells whether the `size` bytes at `offset` have a byte in common with it.
+    pub fn overlaps(&self, offset: u64, size: u64) -> bool {
+        offset < self.offset.saturating_add(self.size) && self.offset < offset.saturating_add(size)
+    }
 }
 
 /// The file and its loaded segments.
@@ -78,9 +85,7 @@ impl<'d, R: ReadRef<'d>> Image<R> {
 
     /// Tells whether the `size` bytes at `address` touch one of ld.so's tables.
     pub fn in_tables(&self, address: u64, size: u64) -> bool {
-        let end = address.saturating_add(size);
-        let mut tables = self.tables.iter();
-        tables.any(|table| address < table.offset.saturating_add(table.size) && table.offset < end)
+        self.tables.iter().any(|table| table.overlaps(address, size))
     }
 
     /// Tells whether there can be code of the file at `address`. Some linkers put the tables into the segment of the code.

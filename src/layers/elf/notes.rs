@@ -21,7 +21,7 @@ pub fn build_id<'d, R: ReadRef<'d>>(image: &Image<R>, notes: &[(Extent, u64)]) -
         }
         let mut bytes = vec![0; extent.size as usize];
         image.copy(extent.offset, &mut bytes)?;
-        let Ok(mut notes) = NoteIterator::<FileHeader64<NE>>::new(NE, (*align).into(), &bytes) else {
+        let Ok(mut notes) = NoteIterator::<FileHeader64<NE>>::new(NE, *align, &bytes) else {
             return Err(damaged);
         };
         while let Some(note) = notes.next().map_err(|_| damaged.clone())? {

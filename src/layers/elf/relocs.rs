@@ -12,8 +12,8 @@ use super::error::ElfError;
 use super::headers::Parts;
 use super::image::{Extent, Image};
 use super::machine::{self, Effect};
+use super::tables::{self, Tables, damaged};
 
-const RELA: u64 = size_of::<Rela64<NE>>() as u64;
 const WORD: u64 = 8;
 
 /// What relocations want of the symbols, by index.
@@ -23,6 +23,7 @@ pub struct Uses(Vec<u8>);
 const USED: u8 = 1;
 const TLS: u8 = 2;
 const SIZE: u8 = 4;
+const CALLED: u8 = 8;
 
 impl Uses {
     /// Tells whether a relocation uses the symbol.
@@ -40,6 +41,11 @@ impl Uses {
         self.has(index, SIZE)
     }
 
+    /// Tells whether ld.so calls what the symbol stands for.
+    pub fn is_called(&self, index: u64) -> bool {
+        self.has(index, CALLED)
+    }
+
     fn has(&self, index: u64, flag: u8) -> bool {
         let flags = usize::try_from(index).ok().and_then(|index| self.0.get(index));
         flags.is_some_and(|flags| flags & flag != 0)
@@ -50,103 +56,6 @@ impl Uses {
             *flags |= flag;
         }
     }
-}
-
-/// The tables of relocations, by their places in memory.
-#[derive(Debug, Default)]
-pub struct Tables {
-    with_addend: Vec<(&'static str, Extent)>,
-    relative: Option<Extent>,
-    /// How many entries of DT_RELA ld.so takes for relative ones without looking.
-    relative_first: u64,
-    /// The arrays of initialisers and finalisers.
-    calls: Vec<(&'static str, Extent)>,
-}
-
-fn damaged(tag: &'static str, why: &'static str) -> ElfError {
-    ElfError::Dynamic { tag, why }
-}
-
-/// Finds the tables.
-pub fn tables<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<Tables, ElfError> {
-    let mut tables = Tables::default();
-    // ld.so asserts the sizes of entries, and reads the values of these tags without asking whether they are there.
-    let entry = |tag, name, size| match dynamic.value(tag) {
-        Some(given) if given == size => Ok(()),
-        _ => Err(damaged(name, "is missing or not the size of a relocation")),
-    };
-    if let Some(table) = dynamic.table(image, (elf::DT_RELA, "DT_RELA"), elf::DT_RELASZ, RELA)? {
-        entry(elf::DT_RELAENT, "DT_RELAENT", RELA)?;
-        tables.relative_first = dynamic.value(elf::DT_RELACOUNT).unwrap_or(0);
-        tables.with_addend.push(("DT_RELA", table));
-    }
-    let plt = dynamic.value(elf::DT_PLTREL);
-    if plt.is_some_and(|kind| kind != elf::DT_RELA.0 as u64) {
-        return Err(damaged("DT_PLTREL", "is not DT_RELA"));
-    }
-    match dynamic.table(image, (elf::DT_JMPREL, "DT_JMPREL"), elf::DT_PLTRELSZ, RELA)? {
-        Some(table) => {
-            tables.with_addend.push(("DT_JMPREL", table));
-        }
-        None if plt.is_some() => return Err(damaged("DT_JMPREL", "is missing")),
-        None => {}
-    }
-    if let Some(table) = dynamic.table(image, (elf::DT_RELR, "DT_RELR"), elf::DT_RELRSZ, WORD)? {
-        entry(elf::DT_RELRENT, "DT_RELRENT", WORD)?;
-        tables.relative = Some(table);
-    }
-    for (name, tag, size) in [
-        ("DT_INIT_ARRAY", elf::DT_INIT_ARRAY, elf::DT_INIT_ARRAYSZ),
-        ("DT_FINI_ARRAY", elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
-    ] {
-        if let Some(table) = dynamic.table(image, (tag, name), size, WORD)? {
-            tables.calls.push((name, table));
-        }
-    }
-    Ok(tables)
-}
-
-/// With lazy binding ld.so puts its own addresses into the global offset table.
-fn lazy_binding<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<(), ElfError> {
-    let writable = |address, size| image.mapped(address, size, elf::PF_W) && !image.in_tables(address, size);
-    match dynamic.value(elf::DT_PLTGOT) {
-        Some(address) if writable(address, 3 * WORD) => {}
-        None if dynamic.binds_now() => {}
-        Some(_) => return Err(damaged("DT_PLTGOT", "is outside of what may be written")),
-        None => return Err(damaged("DT_PLTGOT", "is missing")),
-    }
-    match dynamic.value(elf::DT_TLSDESC_GOT) {
-        Some(address) if !writable(address, WORD) => {
-            Err(damaged("DT_TLSDESC_GOT", "is outside of what may be written"))
-        }
-        _ => Ok(()),
-    }
-}
-
-impl Tables {
-    /// Where the tables are in memory.
-    pub fn places(&self) -> impl Iterator<Item = Extent> {
-        let tables = self.with_addend.iter().map(|(_, place)| *place);
-        tables.chain(self.relative)
-    }
-
-    /// One more than the highest symbol that a relocation uses.
-    pub fn symbols<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<u64, ElfError> {
-        let mut highest = 0;
-        for (_, place) in &self.with_addend {
-            image.each(in_file(image, *place), |_, rela: &Rela64<NE>| {
-                highest = highest.max(u64::from(rela.r_sym(NE, false)) + 1);
-                Ok(true)
-            })?;
-        }
-        Ok(highest)
-    }
-}
-
-/// The content of a table whose place was checked.
-fn in_file<'d, R: ReadRef<'d>>(image: &Image<R>, place: Extent) -> Extent {
-    let nothing = Extent { offset: 0, size: 0 };
-    image.in_file(place.offset, place.size).unwrap_or(nothing)
 }
 
 /// Checks every relocation, and the functions that ld.so calls when they are done. `symbols` is the number of symbols.
@@ -185,7 +94,7 @@ pub fn check<'d, R: ReadRef<'d>>(
     }
     for (table, place) in &tables.with_addend {
         let first = if *table == "DT_RELA" { tables.relative_first } else { 0 };
-        image.each(in_file(image, *place), |index, rela: &Rela64<NE>| {
+        image.each(tables::content(image, *place), |index, rela: &Rela64<NE>| {
             let wrong = |why| ElfError::Relocation { table, index, why };
             let kind = rela.r_type(NE, false);
             let Some(effect) = machine::effect(kind) else {
@@ -201,11 +110,13 @@ pub fn check<'d, R: ReadRef<'d>>(
     walk.finish()
 }
 
+const NOT_CODE: &str = "ld.so would call what is not code";
+
 /// An array of addresses of functions; ld.so calls each of them without looking.
 struct Calls {
     table: &'static str,
     place: Extent,
-    /// The entries that point at code after relocation.
+    /// The entries that a relocation fills in.
     filled: Vec<bool>,
 }
 
@@ -222,30 +133,36 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
         let (target, addend) = (rela.r_offset.get(NE), rela.r_addend.get(NE).cast_unsigned());
         let symbol = rela.r_sym(NE, false);
         match effect {
-            Effect::None => return Ok(()),
+            Effect::None => {}
             Effect::Relative => {
-                self.write(target, WORD)?;
-                self.fill(target, Some(addend))?;
+                if self.write(target, WORD)? && !self.image.is_code(addend) {
+                    return Err(NOT_CODE);
+                }
             }
             Effect::Call => {
                 self.write(target, WORD)?;
                 if !self.image.is_code(addend) {
-                    return Err("ld.so would call what is not code");
+                    return Err(NOT_CODE);
                 }
-                self.fill(target, None)?;
             }
             Effect::Symbol(size) => {
-                self.write(target, size)?;
-                self.uses.add(symbol, USED);
-                self.fill(target, None)?;
+                let called = self.write(target, size)?;
+                self.uses.add(symbol, if called { USED | CALLED } else { USED });
+                if called && symbol == 0 {
+                    return Err(NOT_CODE);
+                }
             }
             Effect::Size(size) => {
-                self.write(target, size)?;
                 self.uses.add(symbol, USED | SIZE);
+                if self.write(target, size)? {
+                    return Err(NOT_CODE);
+                }
             }
             Effect::Tls(size) => {
-                self.write(target, size)?;
                 self.uses.add(symbol, USED | TLS);
+                if self.write(target, size)? {
+                    return Err(NOT_CODE);
+                }
                 if symbol == 0 && !self.parts.tls {
                     return Err("thread-local in a library without thread-local storage");
                 }
@@ -258,7 +175,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
     fn packed(&mut self, place: Extent) -> Result<(), ElfError> {
         let image = self.image;
         let mut next: Option<u64> = None;
-        image.each(in_file(image, place), |index, entry: &Relr64<NE>| {
+        image.each(tables::content(image, place), |index, entry: &Relr64<NE>| {
             let wrong = |why| ElfError::Relocation { table: "DT_RELR", index, why };
             let entry = entry.0.get(NE);
             if entry & 1 == 0 {
@@ -281,40 +198,37 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
     }
 
     fn packed_one(&mut self, target: u64) -> Result<(), &'static str> {
-        self.write(target, WORD)?;
-        if !self.calls.iter().any(|calls| calls.entry(target).is_some()) {
-            return Ok(());
+        if self.write(target, WORD)? {
+            // The addend is what stands in the file.
+            let content = self.image.in_file(target, WORD);
+            let addend = content.and_then(|at| self.image.record::<object::U64<NE>>(at.offset).ok());
+            if !addend.is_some_and(|addend| self.image.is_code(addend.get(NE))) {
+                return Err(NOT_CODE);
+            }
         }
-        // The addend is what stands in the file.
-        let content = self.image.in_file(target, WORD);
-        let addend = content.and_then(|at| self.image.record::<object::U64<NE>>(at.offset).ok());
-        self.fill(target, Some(addend.map_or(0, |addend| addend.get(NE))))
+        Ok(())
     }
 
-    /// Checks a write of `size` bytes at `target`.
-    fn write(&self, target: u64, size: u64) -> Result<(), &'static str> {
+    /// Checks a write of `size` bytes at `target`. Tells whether ld.so will call what is written.
+    fn write(&mut self, target: u64, size: u64) -> Result<bool, &'static str> {
         if !self.image.mapped(target, size, self.writable) {
             return Err("it writes where the library may not be written");
         }
         if self.image.in_tables(target, size) {
             return Err("it writes into the tables of ld.so");
         }
-        Ok(())
-    }
-
-    /// Notes that an entry of an array of functions was filled in, with base plus `address` if that is known.
-    fn fill(&mut self, target: u64, address: Option<u64>) -> Result<(), &'static str> {
         for calls in &mut self.calls {
-            if let Some(entry) = calls.entry(target) {
-                if address.is_some_and(|address| !self.image.is_code(address)) {
-                    return Err("ld.so would call what is not code");
+            if calls.place.overlaps(target, size) {
+                let offset = target.wrapping_sub(calls.place.offset);
+                let entry = calls.filled.get_mut((offset / WORD) as usize);
+                match entry {
+                    Some(filled) if offset % WORD == 0 && size == WORD && !*filled => *filled = true,
+                    _ => return Err("it does not fit the array of functions that it writes into"),
                 }
-                if let Some(filled) = calls.filled.get_mut(entry) {
-                    *filled = true;
-                }
+                return Ok(true);
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn finish(self) -> Result<Uses, ElfError> {
@@ -327,10 +241,19 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
     }
 }
 
-impl Calls {
-    /// The entry at that address, if there is one.
-    fn entry(&self, address: u64) -> Option<usize> {
-        let offset = address.checked_sub(self.place.offset)?;
-        (offset < self.place.size).then_some((offset / WORD) as usize)
+/// With lazy binding ld.so puts its own addresses into the global offset table.
+fn lazy_binding<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<(), ElfError> {
+    let writable = |address, size| image.mapped(address, size, elf::PF_W) && !image.in_tables(address, size);
+    match dynamic.value(elf::DT_PLTGOT) {
+        Some(address) if writable(address, 3 * WORD) => {}
+        None if dynamic.binds_now() => {}
+        Some(_) => return Err(damaged("DT_PLTGOT", "is outside of what may be written")),
+        None => return Err(damaged("DT_PLTGOT", "is missing")),
+    }
+    match dynamic.value(elf::DT_TLSDESC_GOT) {
+        Some(address) if !writable(address, WORD) => {
+            Err(damaged("DT_TLSDESC_GOT", "is outside of what may be written"))
+        }
+        _ => Ok(()),
     }
 }

@@ -130,6 +130,12 @@ fn wrong<'d, R: ReadRef<'d>>(
     if kind == elf::STT_GNU_IFUNC && defined && !image.is_code(symbol.st_value.get(NE)) {
         return Some("ld.so would call it, but it is not code");
     }
+    if uses.is_called(index) {
+        let missing = !defined && symbol.st_bind() == elf::STB_WEAK;
+        if missing || (defined && !image.is_code(symbol.st_value.get(NE))) {
+            return Some("ld.so would call it, but it is not code");
+        }
+    }
     if uses.is_size(index) && !defined && symbol.st_bind() == elf::STB_WEAK {
         return Some("its size is used, but it need not exist");
     }

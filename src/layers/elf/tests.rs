@@ -34,7 +34,7 @@ extern void weakling(void) __attribute__((weak));
 void *weak = (void *)weakling;
 "#;
 
-const CONSTRUCTOR: &str = "__attribute__((constructor)) static void c(void) {}\n";
+const CONSTRUCTOR: &str = "static volatile int n; __attribute__((constructor)) static void c(void) { n++; }\n";
 
 /// Compiles `source` into `dir` with further flags; None where there is no compiler or the flags are unknown to it.
 fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathBuf> {

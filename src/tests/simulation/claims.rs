@@ -86,9 +86,9 @@ fn paths_copies_links_and_bare_names_of_one_content_are_one_library() {
 #[test]
 fn one_rank_that_asks_under_several_names_opens_once() {
     let names = ["lib0.so", "/copy/lib0.so", "/link/lib0.so"];
-    let scenario = names.into_iter().fold(Scenario::of(3, 1, 3), |scenario, name| {
-        scenario.want([1], spelled(name, OpenFlags::NOW))
-    });
+    let scenario = names
+        .into_iter()
+        .fold(Scenario::of(3, 1, 3), |scenario, name| scenario.want([1], spelled(name, OpenFlags::NOW)));
     let run = check(&scenario);
     let found = libraries(&run);
     assert_eq!((found.len(), found[0].spellings.len()), (1, 3));

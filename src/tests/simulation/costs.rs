@@ -59,7 +59,8 @@ fn sets_that_differ_cost_four_collectives() {
 
 #[test]
 fn modules_cost_one_collective_more_than_libraries_alone() {
-    let both = |scenario: Scenario, wish: fn(Scenario, Request) -> Scenario| wish(wish(scenario, library(0)), module("m"));
+    let both =
+        |scenario: Scenario, wish: fn(Scenario, Request) -> Scenario| wish(wish(scenario, library(0)), module("m"));
     for size in 2..=8 {
         assert_eq!(cost(size, 1, 1, |s| both(s, |s, wish| s.all_want(wish))).0, 3);
         assert_eq!(cost(size, 1, 1, |s| both(s, |s, wish| s.want([1], wish))).0, 5);

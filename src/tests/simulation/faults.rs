@@ -14,11 +14,16 @@ use crate::wire::{Message, WireError};
 /// The library and the module that fail; their neighbours are good.
 const BAD: &str = "bad";
 
+/// Makes one rank different.
+type Change = fn(&mut Rank);
+
 /// What can go wrong on one rank, in which phase, to the library or the module.
-const FAULTS: [(Phase, fn(&mut Rank)); 6] = [
+const FAULTS: [(Phase, Change); 6] = [
     // Neither here nor under another path.
     (Phase::Stage, |rank| rank.files.retain(|_, content| *content != 0)),
-    (Phase::Stage, |rank| rank.files.values_mut().filter(|content| **content == 0).for_each(|content| *content = OTHER)),
+    (Phase::Stage, |rank| {
+        rank.files.values_mut().filter(|content| **content == 0).for_each(|content| *content = OTHER)
+    }),
     // Not where it was asked for, but found by its identity: no fault in the end.
     (Phase::Resolve, |rank| rank.files.retain(|place, content| *content != 0 || *place != path(0))),
     (Phase::Open, |rank| rank.openings.extend([(0, Opening::Fails)])),

@@ -89,7 +89,7 @@ impl Host {
             Job::Gather => self.gather(),
             Job::Stage(items) => self.each(items, Host::stage),
             Job::Open(items) => self.each(items, Host::open),
-            Job::Import(modules) => self.each(modules, Host::import),
+            Job::Import(modules) => self.each(modules, |host, name| host.import(name)),
             Job::Settle { commit, undo } => self.settle(&commit, &undo),
         }
     }
@@ -196,8 +196,8 @@ impl Host {
         Ok(())
     }
 
-    fn import(&mut self, name: &String) -> Result<(), Failure> {
-        let thing = Thing::Module(name.clone());
+    fn import(&mut self, name: &str) -> Result<(), Failure> {
+        let thing = Thing::Module(name.into());
         self.tried.push((self.pass, thing.clone()));
         if self.loaded.contains(&thing) {
             return Ok(());
@@ -208,12 +208,12 @@ impl Host {
             Importing::Raises => false,
         };
         if !works {
-            let recorded = self.spec.records.get(&Body::Module(name.clone())).cloned();
+            let recorded = self.spec.records.get(&Body::Module(name.into())).cloned();
             self.pending.extend(recorded.unwrap_or_default());
             return Err(Failure::import("ImportError: no", Some("Traceback".into())));
         }
         self.loaded.insert(thing.clone());
-        self.body(Body::Module(name.clone()), thing);
+        self.body(Body::Module(name.into()), thing);
         Ok(())
     }
 

@@ -87,7 +87,8 @@ impl Caller {
             call.outbox.drain(..).for_each(|(to, note)| comm.post(to, &note).unwrap());
         };
         flush(call);
-        let heard = std::iter::from_fn(|| self.rank.comm.poll().unwrap()).find_map(|(from, note)| call.hear(from, &note));
+        let heard =
+            std::iter::from_fn(|| self.rank.comm.poll().unwrap()).find_map(|(from, note)| call.hear(from, &note));
         self.told = heard.or_else(|| call.tick(now - *opened));
         let comm = &mut self.rank.comm;
         call.outbox.drain(..).for_each(|(to, note)| comm.post(to, &note).unwrap());

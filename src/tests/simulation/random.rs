@@ -173,7 +173,10 @@ fn whatever_happens_every_rank_is_told_the_same() {
     }
     // A generator that no longer makes anything happen would pass every oracle.
     if crate::config::sim_runs() >= 1_000 {
-        assert!(committed > 1_000 && undone > 300 && damaged > 20 && passes > 2, "{committed} {undone} {damaged} {passes}");
+        assert!(
+            committed > 1_000 && undone > 300 && damaged > 20 && passes > 2,
+            "{committed} {undone} {damaged} {passes}"
+        );
     }
 }
 

@@ -103,7 +103,7 @@ fn damaged_segments_are_refused() {
     refuses(change(1, P_VADDR, u64::MAX - 4095), "more memory than a library can have");
     refuses(change(1, P_MEMSZ, 1), "more bytes in the file than in memory");
     refuses(change(1, P_ALIGN, 0x1800), "alignment is not a power of two");
-    refuses(change(1, P_ALIGN, 0x10_0000), "do not agree with its alignment");
+    refuses(change(3, P_ALIGN, 0x10_0000), "do not agree with its alignment");
     refuses(change(1, P_OFFSET, 0x1008), "do not agree with its alignment");
     refuses(change(1, P_OFFSET, 1 << 30), "truncated: a segment");
     refuses(change(1, P_VADDR, 0), "overlap or are not in order");
@@ -145,7 +145,8 @@ fn damaged_segments_are_refused() {
         },
         "a note that is not whole",
     );
-    refuses(
+    refuses_with(
+        &["-Wl,--build-id=none"],
         |d| {
             let at = load(d, 0) + P_FLAGS;
             put(d, at, [0; 4]);
@@ -183,7 +184,7 @@ fn a_damaged_dynamic_section_is_refused() {
         (elf::DT_VERDEF, "version tables"),
         (elf::DT_GNU_HASH, "hash table"),
     ] {
-        refuses(|d| set_dynamic(d, tag, FAR), &format!("{name}"));
+        refuses(|d| set_dynamic(d, tag, FAR), name);
         refuses(|d| set_dynamic(d, tag, u64::MAX - 7), name);
     }
     refuses(|d| set_dynamic(d, elf::DT_STRSZ, FAR), "DT_STRTAB is outside");
@@ -373,8 +374,11 @@ fn initialisers_must_be_code() {
         let mut data = good.clone();
         let at = dynamic_entry(&good, elf::DT_INIT_ARRAY) + 8;
         let array = u64::from_le_bytes(good[at..at + 8].try_into().unwrap());
-        set_dynamic(&mut data, elf::DT_INIT_ARRAY, array + 16);
-        assert!(refused(&data).contains("does not point at code") || refused(&data).contains("not code"));
+        for shift in [1, 8, 64] {
+            set_dynamic(&mut data, elf::DT_INIT_ARRAY, array + shift);
+            let message = refused(&data);
+            assert!(message.contains("of DT_INIT_ARRAY") || message.contains("array of functions"), "{message}");
+        }
     }
     let mut data = sample(&[]);
     // Without a constructor there is no DT_INIT; an entry that is not needed becomes one.

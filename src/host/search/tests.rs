@@ -1,5 +1,6 @@
 //! Claims about the search for a bare name. They do not cover the cache's format, which `cache` tests itself.
 
+use super::loader::{folders, loaded, mark_defaults};
 use super::*;
 use std::os::unix::fs::symlink;
 

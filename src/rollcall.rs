@@ -82,12 +82,19 @@ impl<'a> RollCall<'a> {
 
     fn verdict(&self) -> Missed {
         let absent = |rank| Absent { rank, host: (self.host_of)(rank) };
+        let complete = self.heard.len() == self.size as usize;
         let furthest = self.heard.values().map(|here| here.step).max().unwrap_or(0);
         // Those that are furthest say what the waiting was for; the first deadline is the one that passed.
         let front = self.heard.values().find(|here| here.step == furthest);
         Missed {
             missing: (0..self.size).filter(|rank| !self.heard.contains_key(rank)).map(absent).collect(),
-            behind: self.heard.iter().filter(|(_, here)| here.step < furthest).map(|(&rank, _)| absent(rank)).collect(),
+            // Who waits for a missing rank may be a step behind because of it: a broadcast goes through it.
+            behind: self
+                .heard
+                .iter()
+                .filter(|(_, here)| complete && here.step < furthest)
+                .map(|(&rank, _)| absent(rank))
+                .collect(),
             phase: front.map_or(crate::error::Phase::Agree, |here| here.phase),
             what: front.map(|here| here.what.clone()).unwrap_or_default(),
             waited_ms: self.heard.values().map(|here| here.waited_ms).min().unwrap_or(0),

@@ -287,6 +287,17 @@ def test_two_halves_of_a_communicator_do_not_wait_for_each_other(run):
         assert told["has"] == [["even", "odd"][told["rank"] % 2]]
 
 
+def test_a_session_goes_with_its_communicator(run):
+    for told in run("freed", 2).good(2):
+        assert "freed" in told["text"]
+        assert told["again"] == "good"
+
+
+def test_a_recorded_import_of_numpy_reaches_every_rank(run):
+    for told in run("record_numpy", 3).good(3):
+        assert told == {"rank": told["rank"], "committed": [["module", "numpy"]], "total": 6}
+
+
 def test_only_an_intracommunicator_is_one(run):
     for told in run("communicators", 4).good(4):
         assert all(text and text.startswith("expecting an intracommunicator") for text in told["texts"])
@@ -332,7 +343,7 @@ def test_an_interrupted_body_is_a_failure_for_all_and_an_interrupt_for_one(run, 
 
 def test_a_caller_in_c_imports_through_the_worker(run):
     for told in run("worker", 2).good(2):
-        assert (told["without"], told["undone"], told["done"]) == (1, 1, 0)
+        assert (told["without"], told["undone"], told["done"], told["often"]) == (1, 1, 0, 0)
         assert told["gone"]
         assert told["runs"] == 1
         assert told["thread"] == "dlcast imports"

@@ -15,7 +15,7 @@ mod loader;
 
 /// A name that plain `dlopen` would not find or not accept.
 #[derive(Debug, thiserror::Error)]
-#[error("library `{name}` not found{}; give its path, or add its folder to LD_LIBRARY_PATH", list(.tried))]
+#[error("library `{name}` not found: {}, tried:{}", way_out(.tried), list(.tried))]
 pub struct NotFound {
     /// What was sought.
     pub name: String,
@@ -63,6 +63,14 @@ impl Reason {
     #[must_use]
     pub fn stops(&self) -> bool {
         matches!(self, Reason::NotElf | Reason::Unreadable(_))
+    }
+}
+
+/// Where one bad file stopped the search, another folder on the path is no help.
+fn way_out(tried: &[Tried]) -> &'static str {
+    match tried.last().is_some_and(|tried| tried.reason.stops()) {
+        true => "replace the last file, or give the library's path",
+        false => "give its path, or add its folder to LD_LIBRARY_PATH",
     }
 }
 

@@ -21,11 +21,14 @@ with dlcast.serve_imports():
         undone = import_from_c("wanted")
     gone = "wanted" not in sys.modules
     done = import_from_c("wanted")
+    # The worker is between two jobs most of the time.
+    often = sum(import_from_c("good") for _ in range(200))
 tell(
     without=without,
     undone=undone,
     gone=gone,
     done=done,
+    often=often,
     runs=sys.modules["wanted"].counter.runs,
     thread=sys.modules["wanted"].thread,
 )

@@ -109,7 +109,7 @@ fn a_name_that_is_nowhere_is_told_with_every_place() {
     let error = find("libdlcast-does-not-exist.so").unwrap_err();
     assert!(error.tried.len() >= 3);
     let text = error.to_string();
-    assert!(text.starts_with("library `libdlcast-does-not-exist.so` not found\n"), "{text}");
+    assert!(text.starts_with("library `libdlcast-does-not-exist.so` not found: give its path, or add"), "{text}");
     assert!(text.contains("/etc/ld.so.cache: not in the cache"), "{text}");
 }
 

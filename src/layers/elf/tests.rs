@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use object::endian::LittleEndian as LE;
@@ -45,8 +46,13 @@ fn compile(dir: &Path, name: &str, source: &str, flags: &[&str]) -> Option<PathB
     cc.output().is_ok_and(|o| o.status.success()).then_some(out)
 }
 
-/// The library that most tests take, as bytes.
-fn sample(flags: &[&str]) -> Vec<u8> {
+/// The library that most tests take, as bytes. Each way of linking is linked once.
+fn sample(flags: &[&'static str]) -> Vec<u8> {
+    static MADE: Mutex<Vec<(Vec<&str>, Vec<u8>)>> = Mutex::new(Vec::new());
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, data)) = made.iter().find(|(way, _)| way == flags) {
+        return data.clone();
+    }
     let dir = tempfile::tempdir().unwrap();
     let map = dir.path().join("map");
     std::fs::write(&map, "V_1 { global: v1; table; };\nV_2 { global: *; } V_1;\n").unwrap();
@@ -54,7 +60,9 @@ fn sample(flags: &[&str]) -> Vec<u8> {
     let mut all = vec!["-shared", "-nostartfiles", "-Wl,-soname,libsample.so.1", &script];
     all.extend(flags);
     let path = compile(dir.path(), "libsample.so", SOURCE, &all).expect("cc works");
-    std::fs::read(path).unwrap()
+    let data = std::fs::read(path).unwrap();
+    made.push((flags.to_vec(), data.clone()));
+    data
 }
 
 /// Place and size of a section in the file.
@@ -113,7 +121,7 @@ fn only_an_exported_entry_point_makes_an_extension_module() {
 
 #[test]
 fn every_way_of_linking_is_accepted() {
-    let ways: [&[&str]; 9] = [
+    let ways: [&[&'static str]; 9] = [
         &[],
         &["-Wl,--hash-style=sysv"],
         &["-Wl,--hash-style=both", "-Wl,-z,pack-relative-relocs"],

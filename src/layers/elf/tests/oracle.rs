@@ -110,7 +110,7 @@ fn dlopen_survives_what_is_accepted() {
     };
     // SAFETY of the count: small, so that the test takes seconds.
     let count: usize = option_env!("DLCAST_ELF_ORACLE").and_then(|n| n.parse().ok()).unwrap_or(1500);
-    let ways: [&[&str]; 3] = [
+    let ways: [&[&'static str]; 3] = [
         &[],
         &["-Wl,--hash-style=sysv", "-Wl,-z,pack-relative-relocs"],
         &["-Wl,-z,now", "-fno-plt", "-Wl,-z,noseparate-code"],

@@ -24,12 +24,13 @@ pub struct Mapped {
 #[must_use]
 pub fn mapped() -> Vec<Mapped> {
     let mut list: Vec<Mapped> = Vec::new();
+    let mut is_program = true;
     each(|object| {
-        // The main program's name is empty and the vdso's has no folder; what was opened as a file always has one, because ld.so
-        // puts a folder before every name it searches for.
-        if object.name.to_bytes().contains(&b'/') {
+        // The program is always first; it has a name only if it was started by way of `ld.so PROGRAM`.
+        if !is_program && !object.name.is_empty() && !object.is_vdso() {
             list.push(Mapped { path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())), base: object.base });
         }
+        is_program = false;
         true
     });
     list
@@ -56,14 +57,14 @@ pub fn file_of(address: usize) -> Option<PathBuf> {
     let mut name = None;
     each(|object| {
         if object.holds(address) {
-            name = Some(object.name.to_bytes().to_vec());
+            name = Some((object.name.to_bytes().to_vec(), object.is_vdso()));
         }
         name.is_none()
     });
     match name? {
-        name if name.is_empty() => std::fs::read_link("/proc/self/exe").ok(),
-        name if name.contains(&b'/') => Some(PathBuf::from(OsString::from_vec(name))),
-        _ => None,
+        (_, true) => None,
+        (name, _) if name.is_empty() => std::fs::read_link("/proc/self/exe").ok(),
+        (name, _) => Some(PathBuf::from(OsString::from_vec(name))),
     }
 }
 
@@ -151,6 +152,13 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
+    /// The kernel's own object, which has a name but no file.
+    fn is_vdso(&self) -> bool {
+        // SAFETY: getauxval only looks into the table that the kernel gave the process.
+        let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+        self.base != 0 && self.base as libc::c_ulong == vdso
+    }
+
     fn holds(&self, address: usize) -> bool {
         let mut loads = self.headers.iter().filter(|h| h.p_type == libc::PT_LOAD);
         let offset = address.wrapping_sub(self.base) as u64;

@@ -9,7 +9,7 @@ import dlcast
 dlcast.attach()
 if rank == 0:
     with dlcast.record():
-        import numpy  # noqa: F401
+        import numpy
 report = dlcast.sync()
 numpy = sys.modules["numpy"]
 tell(committed=[[item.kind, item.name] for item in report.committed], total=int(numpy.arange(4).sum()))

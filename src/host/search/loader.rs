@@ -114,8 +114,10 @@ pub fn loaded(soname: &str) -> Option<PathBuf> {
         }
         // SAFETY: the loader keeps the name while the object is mapped, which its lock assures during this call.
         let name = unsafe { CStr::from_ptr(info.dlpi_name) };
-        // The main program's name is empty and the vdso's has no folder: no files.
-        if name.to_bytes().contains(&b'/') {
+        // SAFETY: getauxval only looks into the table that the kernel gave the process.
+        let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+        // The main program has no name, and the kernel's own object no file.
+        if !name.is_empty() && info.dlpi_addr != vdso {
             // SAFETY: `info` describes an object that stays mapped during this call.
             let its = unsafe { soname_of(info) };
             if its.is_some_and(|its| its.to_bytes() == sought.soname) {

@@ -23,6 +23,7 @@ fn a_loaded_object_is_found_by_its_soname() {
     let path = find("libc.so.6").unwrap();
     assert!(path.ends_with("libc.so.6"), "{}", path.display());
     assert_eq!(loaded("libc.so"), None);
+    assert_eq!(loaded("linux-vdso.so.1"), None);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::error::Phase;
 use crate::importer::{self, ImportJob};
 use crate::outcome::Failure;
 use crate::request::{OpenFlags, Request};
+use crate::session::attach;
 use crate::session::call::{Call, Outcome, Own, Step};
 use crate::session::record::{self, Recording};
 use crate::session::{CallError, Ended, Options, Session};
@@ -256,7 +257,8 @@ pub unsafe extern "C" fn dlcast_attach(
 ) -> dlcast_status {
     run(|| {
         let options = options(mode, timeout)?;
-        crate::comm::mpi::world::bring_up()?;
+        // A Fortran handle means something only once MPI is up.
+        attach::prepare()?;
         let comm = if comm == DLCAST_COMM_WORLD { UserComm::world() } else { UserComm::from_fortran(comm) };
         let attached = Session::attach(comm, options)?;
         let handle = dlcast_session::try_from(attached.id()).map_err(|_| invalid("too many sessions"))?;

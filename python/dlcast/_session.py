@@ -18,7 +18,7 @@ from dlcast._future import Future
 from dlcast._interrupts import Interrupts
 from dlcast._report import SyncReport, sync_report, undone
 
-_MODES = {None: -1, "collective": 0, "service": 1}
+_MODES = {None: "DLCAST_DEFAULT_MODE", "collective": "DLCAST_COLLECTIVE", "service": "DLCAST_SERVICE"}
 _NOT_A_MODULE = '"module" arg to "import_global" must be a ModuleType or str type'
 
 _T = TypeVar("_T")
@@ -276,7 +276,8 @@ def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
         if key not in _attached:
             _refuse_inside_import("attach")
         return _attached[key]
-    handle = _native.native().attach(key, _MODES[mode], _seconds(timeout))
+    library = _native.native()
+    handle = library.attach(key, getattr(library.lib, _MODES[mode]), _seconds(timeout))
     if handle not in _sessions:
         _sessions[handle] = Session(handle)
     session = _attached[key] = _sessions[handle]

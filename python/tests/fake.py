@@ -31,6 +31,7 @@ class FakeNative:
         DLCAST_UNDONE=1,
         DLCAST_JOB=JOB,
         DLCAST_COMM_WORLD=-(2**31),
+        DLCAST_DEFAULT_MODE=-1,
         DLCAST_VERB_SYNC=0,
         DLCAST_VERB_LOAD=1,
         DLCAST_VERB_IMPORT=2,

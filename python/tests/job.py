@@ -51,27 +51,29 @@ def run(
     modules: Path,
     limit: float = 60,
     python: Sequence[str] = ("-m", "mpi4py"),
-    environment: Mapping[str, str] | None = None,
 ) -> Result:
-    """Runs a program on some ranks; None is a process without mpirun. Past `limit` seconds it is an error."""
-    launch = [] if ranks is None else ["mpirun", "-n", str(ranks)]
-    command = [*launch, sys.executable, *python, str(PROGRAMS / f"{program}.py"), *arguments]
-    environment = {
-        **os.environ,
-        **ENVIRONMENT,
-        "PYTHONPATH": str(modules),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **(environment or {}),
-    }
+    """Runs a Python program on some ranks; None is a process without mpirun."""
+    command = [sys.executable, *python, str(PROGRAMS / f"{program}.py"), *arguments]
+    return launch(command, ranks, {"PYTHONPATH": str(modules)}, limit)
+
+
+def launch(
+    command: Sequence[str], ranks: int | None, environment: Mapping[str, str], limit: float = 60
+) -> Result:
+    """Runs a command on some ranks. Past `limit` seconds it is an error."""
     begun = time.monotonic()
     job = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, start_new_session=True
+        [*([] if ranks is None else ["mpirun", "-n", str(ranks)]), *command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        start_new_session=True,
     )
     try:
         out, err = job.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         out, err = _end(job)
-        raise AssertionError(f"{program} hung for {limit} s\n{out.decode()}\n{err.decode()}") from None
+        raise AssertionError(f"{command} hung for {limit} s\n{out.decode()}\n{err.decode()}") from None
     said = [json.loads(line) for line in out.splitlines() if line.startswith(b'{"rank": ')]
     said.sort(key=lambda told: int(told["rank"]))
     return Result(job.returncode, time.monotonic() - begun, out.decode() + err.decode(), said)

@@ -6,6 +6,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 
 import job
 import pytest
+
+import dlcast
 
 pytestmark = pytest.mark.mpi
 
@@ -347,6 +350,27 @@ def test_a_caller_in_c_imports_through_the_worker(run):
         assert told["gone"]
         assert told["runs"] == 1
         assert told["thread"] == "dlcast imports"
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_ENABLE_SHARED"), reason="this Python cannot be embedded")
+@pytest.mark.skipif(shutil.which("mpicc") is None, reason="there is no mpicc")
+def test_a_c_program_that_embeds_python_shares_its_library_with_it(tmp_path):
+    write(tmp_path / "modules", MODULES)
+    packaged = Path(dlcast.__file__).with_name("_lib")
+    soname = tmp_path / "libdlcast.so.0"
+    soname.symlink_to(packaged / "libdlcast.so")
+    libpython = sysconfig.get_config_var("LIBDIR")
+    command = ["mpicc", "-o", str(tmp_path / "host"), str(job.PROGRAMS / "host.c"), str(soname)]
+    command += [f"-I{sysconfig.get_path('include')}", f"-I{packaged}", f"-L{libpython}"]
+    command += [f"-lpython{sysconfig.get_python_version()}", f"-Wl,-rpath,{libpython}:{tmp_path}"]
+    subprocess.run(command, check=True)
+    environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}
+    result = job.launch([str(tmp_path / "host"), str(tmp_path / "modules")], 2, environment)
+    for told in result.good(2):
+        assert told["statuses"] == [0, 0, 1]
+        assert told["copies"] == 1
+        assert told["imported"] == 1
+        assert told["rounds"] == 0
 
 
 def test_the_command_is_packaged():

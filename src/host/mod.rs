@@ -7,11 +7,13 @@
 //! - [`identify`] a file's identity, read once
 //! - [`node`] digests shared by the ranks of one node
 //! - [`dl`] the handles
+//! - [`runtime`] one dlcast a process
 
 pub mod cache;
 pub mod dl;
 pub mod identify;
 pub mod node;
+pub mod runtime;
 pub mod search;
 
 use std::path::PathBuf;

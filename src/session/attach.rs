@@ -15,6 +15,7 @@ use crate::comm::{Collective, Comm, Control, Reply};
 use crate::config::{self, Mode};
 use crate::error::Phase;
 use crate::host::node::NodeCache;
+use crate::host::runtime;
 use crate::intercept::maps;
 use crate::ranks::RankSet;
 use crate::wire::{self, Roster};
@@ -34,7 +35,7 @@ impl Session {
     /// [`CallError::Deadline`] where a rank does not come; [`CallError::Comm`] where the communicator is none that can be
     /// used, MPI has been finalised, or another MPI is in the process; [`CallError::Invalid`] for service mode.
     pub fn attach(comm: impl Into<UserComm>, options: Options) -> Result<Session, CallError> {
-        world::bring_up()?;
+        prepare()?;
         attach(comm.into(), options)
     }
 
@@ -46,7 +47,7 @@ impl Session {
     /// # Errors
     /// As [`Session::attach`].
     pub fn world(options: Options) -> Result<Session, CallError> {
-        world::bring_up()?;
+        prepare()?;
         attach(UserComm::world(), options)
     }
 
@@ -68,9 +69,19 @@ fn setting(error: config::SettingError) -> CallError {
     CallError::Invalid(error.to_string())
 }
 
+/// Before any MPI call: the right MPI, only one dlcast, and MPI up.
+pub(crate) fn prepare() -> Result<(), CallError> {
+    refuse_other_mpi()?;
+    if let Err(other) = runtime::claim(maps::file_of(prepare as *const () as usize)) {
+        let text =
+            format!("this process has a dlcast already, in {other}: a second one would agree on its own; use that one");
+        return Err(CallError::Invalid(text));
+    }
+    Ok(world::bring_up()?)
+}
+
 fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     world::may_call()?;
-    refuse_other_mpi()?;
     comm.check()?;
     let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;
     if mode == Mode::Service {

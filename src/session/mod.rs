@@ -12,7 +12,7 @@
 //! - [`report`] what a call came to
 //! - [`error`] why it came to nothing
 
-mod attach;
+pub(crate) mod attach;
 pub mod call;
 pub mod error;
 mod jobs;

@@ -7,7 +7,7 @@
 //! - [`scenario`] what each rank has, wants, and lets fail
 //! - [`host`] one rank's files, loader and interpreter
 //! - [`run`] steps the ranks until all have ended, or none can go on
-//! - [`oracle`] what must hold after every run
+//! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to
 //! - [`world`] the communicator under it; [`claims`], [`costs`], [`faults`], [`random`], [`late`]: the tests
 
 mod scenario;
@@ -15,6 +15,7 @@ mod scenario;
 mod host;
 mod run;
 
+mod expected;
 mod oracle;
 
 mod world;

@@ -61,30 +61,48 @@ impl Launcher {
         Ok(command)
     }
 
-    /// Compiles a C program as its users do: `mpicc`, with what pkg-config says about dlcast.
-    fn compiled(&self, source: &str, folder: &Path) -> Result<PathBuf, Failed> {
-        let library = built_library()?;
-        let lib = folder.join("lib");
-        fs::create_dir(&lib)?;
-        symlink(&library, lib.join("libdlcast.so"))?;
-        symlink(&library, lib.join("libdlcast.so.0"))?;
-        let program = folder.join(source.trim_end_matches(".c"));
+    /// Compiles a C program as its users do: `mpicc`, with what pkg-config says about an installed dlcast.
+    fn compiled(&self, source: &str, prefix: &Path) -> Result<PathBuf, Failed> {
+        self.install(prefix)?;
+        let mut pkg_config = Command::new("pkg-config");
+        pkg_config.args(["--cflags", "--libs", "dlcast"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
+        let flags = succeed(&mut pkg_config)?;
+        let program = prefix.join(source.trim_end_matches(".c"));
         let mut command = Command::new(std::env::var("MPICC").unwrap_or_else(|_| "mpicc".to_owned()));
         command
             .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&program)
             .arg(self.here.join("fixtures").join(source))
-            .arg(format!("-I{}", self.here.join("../include").display()))
-            .arg(format!("-L{}", lib.display()))
-            .arg(format!("-Wl,-rpath,{}", lib.display()))
-            .args(["-ldlcast", "-ldl"])
+            .args(flags.split_whitespace())
+            .arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()))
+            .arg("-ldl")
             .envs(&self.environment);
-        let output = command.output()?;
-        if output.status.success() {
-            Ok(program)
-        } else {
-            Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)).into())
-        }
+        succeed(&mut command)?;
+        Ok(program)
+    }
+
+    /// The C face as `scripts/install` lays it out, of the profile that is tested.
+    fn install(&self, prefix: &Path) -> Result<(), Failed> {
+        let root = self.here.join("..");
+        fs::create_dir_all(prefix.join("lib/pkgconfig"))?;
+        symlink(built_library()?, prefix.join("lib/libdlcast.so.0"))?;
+        symlink("libdlcast.so.0", prefix.join("lib/libdlcast.so"))?;
+        symlink(fs::canonicalize(root.join("include"))?, prefix.join("include"))?;
+        let template = fs::read_to_string(root.join("dlcast.pc.in"))?;
+        let prefix_text = prefix.to_str().ok_or("a folder with a strange name")?;
+        let filled = template.replace("@PREFIX@", prefix_text).replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+        fs::write(prefix.join("lib/pkgconfig/dlcast.pc"), filled)?;
+        Ok(())
+    }
+}
+
+/// Runs a tool; its output, or its complaint.
+fn succeed(command: &mut Command) -> Result<String, Failed> {
+    let output = command.output().map_err(|error| format!("cannot start {command:?}: {error}"))?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(format!("{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr)).into())
     }
 }
 

@@ -14,6 +14,8 @@ use super::image::{Extent, Image};
 
 /// Longer names than this are no file names; ld.so puts them on its stack.
 const LONGEST_NAME: u64 = 4096;
+/// More entries than a linker ever writes; the bound keeps what is remembered of them small.
+const MOST_ENTRIES: u64 = 1 << 13;
 /// Longer search paths than this are no search paths.
 const LONGEST_PATH: u64 = 1 << 16;
 
@@ -55,6 +57,9 @@ pub fn read<'d, R: ReadRef<'d>>(image: &Image<R>, parts: &Parts) -> Result<Dynam
     let (mut needed, mut names) = (Vec::new(), Vec::new());
     let mut end = None;
     image.each(extent, |index, entry: &Dyn64<NE>| {
+        if index == MOST_ENTRIES {
+            return Ok(false);
+        }
         let (tag, value) = (normal(entry.d_tag.get(NE)), entry.d_val.get(NE));
         match tag {
             elf::DT_NULL => {

@@ -74,6 +74,9 @@ pub fn check<'d, R: ReadRef<'d>>(
     if dynamic.value(elf::DT_JMPREL).is_some() {
         lazy_binding(image, dynamic)?;
     }
+    if !machine::KNOWS_RELOCATIONS {
+        return Ok(Uses::default());
+    }
     // For text relocations ld.so makes everything writable.
     let text = dynamic.has_text_relocations();
     let calls = tables.calls.iter().map(|(table, place)| Calls {

@@ -142,6 +142,15 @@ fn ranks_that_ask_in_another_order_open_in_one() {
 }
 
 #[test]
+fn sets_that_differ_are_opened_in_the_order_of_the_lowest_rank_then_of_the_next() {
+    let wanted: [&[Content]; 3] = [&[4, 1], &[0, 1, 3], &[2, 4, 0, 5]];
+    let scenario = (0..).zip(wanted).fold(Scenario::of(3, 6, 6), |all, (rank, wanted)| {
+        wanted.iter().fold(all, |all, &content| all.want([rank], library(content)))
+    });
+    assert_eq!(order(&check(&scenario), 1), [4, 1, 0, 3, 2, 5].map(lib));
+}
+
+#[test]
 fn each_rank_another_random_half_is_the_whole_on_every_rank() {
     for seed in 0..20 {
         let mut scenario = Scenario::of(6, 40, seed);
@@ -152,7 +161,7 @@ fn each_rank_another_random_half_is_the_whole_on_every_rank() {
             scenario = wanted.into_iter().take(20).fold(scenario, |all, content| all.want([rank], library(content)));
         }
         let run = check(&scenario);
-        let wanted = run.ranks.iter().flat_map(|rank| &rank.host.asked).map(Thing::of).collect();
+        let wanted = run.ranks.iter().flat_map(|rank| &rank.host.asked).map(|(_, what)| Thing::of(what)).collect();
         assert!(run.ranks.iter().all(|rank| rank.host.visible == wanted));
         assert!((1..6).all(|rank| order(&run, rank) == order(&run, 0)));
     }

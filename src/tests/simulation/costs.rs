@@ -1,7 +1,7 @@
 //! The number of collectives of a round, exactly. It depends on who asks, never on how much.
 
 use super::oracle::check;
-use super::scenario::{Content, Scenario, library, module};
+use super::scenario::{Content, Opening, Scenario, global, library, module};
 use crate::request::Request;
 
 /// Seeds that give other schedules and other broadcasts.
@@ -72,10 +72,21 @@ fn modules_cost_one_collective_more_than_libraries_alone() {
 
 #[test]
 fn a_failing_rank_costs_one_collective_more() {
-    use super::scenario::Opening;
     for (size, seed) in (2..=8).flat_map(|size| SEEDS.map(move |seed| (size, seed))) {
         let fails = |all: Scenario| all.on(size - 1, |rank| rank.openings.extend([(0, Opening::Fails)]));
         assert_eq!(cost(size, 2, seed, |all| fails(all.all_want(library(0)).all_want(library(1)))).0, 3);
         assert_eq!(cost(size, 2, seed, |one| fails(one.want([0], library(0)).want([0], library(1)))).0, 5);
     }
+}
+
+/// The one thing that costs by the piece: each link of the chain is visible only once it is committed everywhere.
+#[test]
+fn a_chain_of_global_libraries_costs_two_collectives_a_link() {
+    let chain = |links: Content| {
+        let all = (0..links).fold(Scenario::of(4, links, 1), |all, content| all.all_want(global(content)));
+        let needs = (1..links).map(|content| (content, Opening::Needs(content - 1)));
+        let run = check(&all.everywhere(|rank| rank.openings.extend(needs.clone())));
+        run.world.collectives()
+    };
+    assert_eq!([1, 2, 3, 10].map(chain), [2, 4, 6, 20]);
 }

@@ -43,8 +43,8 @@ pub struct Host {
     pub pending: Vec<Request>,
     /// Passes so far.
     pub pass: u32,
-    /// What this rank asked for, in all passes.
-    pub asked: Vec<What>,
+    /// What this rank asked for, in which pass.
+    pub asked: Vec<(u32, What)>,
     /// What was opened or imported, or tried, in which pass.
     pub tried: Vec<(u32, Thing)>,
     /// Opened or imported successfully, visible or not.
@@ -109,7 +109,7 @@ impl Host {
         if let Some(given) = self.spec.gathered.take() {
             plan = given;
         }
-        self.asked.extend(plan.items.iter().map(|item| item.what.clone()));
+        self.asked.extend(plan.items.iter().map(|item| (self.pass, item.what.clone())));
         Done::Gathered(plan)
     }
 

@@ -15,6 +15,7 @@ use crate::wire::Here;
 const TICK: Duration = Duration::from_millis(10);
 /// Enough for two deadlines and a roll-call.
 const MOST_TICKS: u32 = 2_000;
+const NEVER: Duration = Duration::MAX;
 
 static HOST_OF: fn(u32) -> String = |rank| format!("node{}", rank / 2);
 
@@ -95,8 +96,8 @@ impl Caller {
     }
 }
 
-/// Lets rank `absent` stay away from its collective `step` until the others have ended; then it comes.
-fn stay_away(scenario: &Scenario, absent: u32, step: usize, looks: bool) -> Vec<Caller> {
+/// Lets rank `absent` stay away from its collective `step` until the others have ended, or until a time; then it comes.
+fn stay_away(scenario: &Scenario, absent: u32, step: usize, looks: bool, until: Duration) -> Vec<Caller> {
     let size = scenario.size();
     let world = World::new(size, scenario.seed, scenario.broadcasts, Vec::new());
     let random = &mut fastrand::Rng::with_seed(scenario.seed ^ u64::from(absent));
@@ -119,7 +120,7 @@ fn stay_away(scenario: &Scenario, absent: u32, step: usize, looks: bool) -> Vec<
         for &rank in &order {
             let caller = &mut callers[rank];
             let away = caller.number == absent && caller.rank.about_to_start() && world.steps(absent) == step;
-            if !caller.done() && (!away || others) {
+            if !caller.done() && (!away || others || TICK * tick >= until) {
                 caller.turn(TICK * tick, &world);
             }
         }
@@ -154,7 +155,7 @@ fn whoever_stays_away_in_whatever_phase_is_named_to_all_and_finds_the_word() {
         assert_eq!(check(&long_way(size, 1)).world.collectives(), LONG_WAY.len());
         for absent in 0..size {
             for (step, phase) in LONG_WAY.into_iter().enumerate() {
-                let callers = stay_away(&long_way(size, u64::from(absent)), absent, step, true);
+                let callers = stay_away(&long_way(size, u64::from(absent)), absent, step, true, NEVER);
                 let missed = told(&callers, absent);
                 let named: Vec<u32> = missed.missing.iter().map(|absent| absent.rank).collect();
                 assert_eq!((named, missed.phase), (vec![absent], phase), "{size} ranks: {missed:?}");
@@ -174,7 +175,7 @@ fn whoever_stays_away_from_a_broadcast_is_named_alone() {
         for (seed, broadcasts) in [Broadcasts::Eager, Broadcasts::Tree, Broadcasts::Together].into_iter().enumerate() {
             for absent in 0..size {
                 let scenario = Scenario { broadcasts, ..Scenario::of(size, 1, seed as u64).want([0], library(0)) };
-                let callers = stay_away(&scenario, absent, 1, true);
+                let callers = stay_away(&scenario, absent, 1, true, NEVER);
                 let missed = told(&callers, absent);
                 assert_eq!(missed.missing.len(), 1);
                 assert_eq!(missed.missing[0].rank, absent);
@@ -192,7 +193,7 @@ fn whoever_stays_away_from_a_broadcast_is_named_alone() {
 #[test]
 fn a_rank_that_comes_in_time_is_not_missed() {
     for size in 2..=8 {
-        let callers = stay_away(&long_way(size, 3), 0, usize::MAX, true);
+        let callers = stay_away(&long_way(size, 3), 0, usize::MAX, true, NEVER);
         assert!(callers.iter().all(|caller| caller.told.is_none() && caller.rank.ended.is_some()));
     }
 }
@@ -201,7 +202,26 @@ fn a_rank_that_comes_in_time_is_not_missed() {
 /// the last one completes for the rank that comes too late.
 #[test]
 fn a_late_rank_that_does_not_look_commits_alone() {
-    let callers = stay_away(&long_way(4, 1), 2, 5, false);
+    let callers = stay_away(&long_way(4, 1), 2, 5, false, NEVER);
     let seen: Vec<bool> = callers.iter().map(|caller| !caller.rank.host.visible.is_empty()).collect();
     assert_eq!(seen, [false, false, true, false]);
+}
+
+/// Whenever it comes: all go on together, or all are told the same. Not for the last collective of a round: whoever has
+/// completed that one has ended, and cannot be told that another's deadline passed in the same moment.
+#[test]
+fn a_rank_that_comes_around_the_deadline_divides_nobody() {
+    for (size, wait) in [2, 3, 5].into_iter().flat_map(|size| (4_800..7_200).step_by(50).map(move |wait| (size, wait)))
+    {
+        for (absent, step) in (0..size).flat_map(|absent| (0..LONG_WAY.len() - 1).map(move |step| (absent, step))) {
+            let callers = stay_away(&long_way(size, wait), absent, step, true, Duration::from_millis(wait));
+            let all = |told: &Option<Missed>, ended: bool| {
+                callers.iter().all(|caller| caller.told == *told && caller.rank.ended.is_some() == ended)
+            };
+            assert!(
+                all(&None, true) || (callers[0].told.is_some() && all(&callers[0].told, false)),
+                "{size} ranks, rank {absent} away from collective {step} until {wait} ms"
+            );
+        }
+    }
 }

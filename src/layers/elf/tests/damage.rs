@@ -317,10 +317,12 @@ fn damaged_versions_are_refused() {
     );
     refuses(
         |d| {
+            // The file's name becomes a part of another one.
             let at = needs(d);
-            put(d, at + 4, [1, 0, 0, 0]);
+            let soname = u64::from_le_bytes(d[dynamic_entry(d, elf::DT_SONAME) + 8..][..8].try_into().unwrap());
+            put(d, at + 4, (soname as u32).to_le_bytes());
         },
-        "versions of `",
+        "versions of `libsample.so.1` are required, but the library does not need that file",
     );
     refuses(
         |d| {

@@ -1,0 +1,49 @@
+//! What a round of dlcast costs: its time over the same work by hand, its collectives and messages, its reading of files.
+//!
+//! A program for mpirun; `scripts/bench collective` builds and runs it. Times are printed and judged by the reader;
+//! counts are claims, and a broken one is the exit status. It takes part in no test and makes no claim about service.
+//!
+//! # Layout
+//! - [`options`] what the command line asks for
+//! - [`job`] one rank: MPI, questions that all ranks answer together
+//! - [`fresh`] libraries that nobody has seen before
+//! - [`floor`] a load on every rank, written by hand
+//! - [`times`] dlcast and the floor by turns
+//! - [`profile`] MPI's profiling layer, which counts
+//! - [`counts`] what a round may send
+
+mod counts;
+mod floor;
+mod fresh;
+mod job;
+mod options;
+mod profile;
+mod times;
+
+use std::process::ExitCode;
+
+use dlcast::Session;
+
+use self::fresh::Maker;
+use self::job::Job;
+use self::options::Options;
+
+fn main() -> ExitCode {
+    let options = match Options::read(std::env::args_os().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("collective: {message}");
+            return ExitCode::from(2);
+        }
+    };
+    let job = Job::start();
+    let session = Session::attach(&job.world, dlcast::Options::default()).expect("the ranks attach");
+    let mut maker = Maker::new(&job, &options.folder);
+    job.say(&format!("{} ranks on {}", job.size, job.nodes_in_words()));
+    if options.pairs > 0 {
+        times::run(&job, &session, &mut maker, options.pairs);
+    }
+    let kept = !options.counts || counts::run(&job, &session, &mut maker);
+    // Every rank has the same numbers, so every rank ends alike.
+    if kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

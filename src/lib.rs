@@ -61,3 +61,8 @@ pub use host::dl::Library;
 pub use identity::Identity;
 pub use request::OpenFlags;
 pub use session::{CallError, Ended, Options, Session, SyncReport};
+
+/// The README's Rust example is compiled, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

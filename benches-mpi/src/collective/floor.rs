@@ -44,6 +44,14 @@ impl Floor {
         Floor { comm: job.world.duplicate(), rank: job.rank, leads: job.leads }
     }
 
+    /// Nobody wants anything, on which all agree.
+    ///
+    /// # Collective
+    /// All ranks.
+    pub fn nobody_names_any(&self, style: Style) {
+        assert_eq!(self.max(style, [0; AGREE]), [0; AGREE]);
+    }
+
     /// All ranks know the library: its digest is agreed on, every rank opens it, the outcome is agreed on.
     ///
     /// # Collective

@@ -81,15 +81,33 @@ impl Job {
         answer
     }
 
-    /// How long `work` takes until the last rank has returned from it, and what this rank got.
+    /// What `work` takes until the last rank has returned from it.
     ///
     /// # Collective
     /// All ranks; `work` waits for all of them, so that the longest time of a rank is the time of the whole.
-    pub fn timed<T>(&self, work: impl FnOnce() -> T) -> (Duration, T) {
+    pub fn timed(&self, work: impl FnOnce()) -> Took {
         self.barrier();
-        let start = Instant::now();
-        let value = work();
-        let own = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        (Duration::from_nanos(self.max(own)), value)
+        let (start, spent) = (Instant::now(), processor_time());
+        work();
+        let (wall, spent) = (start.elapsed(), processor_time().saturating_sub(spent));
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let in_ms = |nanos: u64| nanos as f64 / 1e6;
+        Took { wall: in_ms(self.max(nanos(wall))), processor: in_ms(self.sum(nanos(spent))) }
     }
+}
+
+/// What something took, in milliseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Took {
+    /// Until the last rank was through.
+    pub wall: f64,
+    /// Of the processors, by all ranks together: other programs on the machine disturb it less.
+    pub processor: f64,
+}
+
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a local; the clock is one that every process has.
+    unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &mut time) };
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }

@@ -4,20 +4,37 @@
 //! ratios of neighbours. Nothing here passes or fails.
 
 use std::path::Path;
-use std::time::Duration;
 
 use dlcast::{OpenFlags, Session};
 
 use crate::floor::{Floor, ROOT, Style};
 use crate::fresh::{Maker, Size};
-use crate::job::Job;
+use crate::job::{Job, Took};
 
-/// Who names the library.
+/// Who names which library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
-    All,
-    One,
+enum Case {
+    Nobody,
+    All(Size),
+    One(Size),
 }
+
+/// How it is loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Dlcast,
+    ByHand(Style),
+}
+
+const WAYS: [Way; 3] = [Way::Dlcast, Way::ByHand(Style::NonBlocking), Way::ByHand(Style::Blocking)];
+
+const CASES: [Case; 5] = [
+    Case::Nobody,
+    Case::All(Size::Small),
+    Case::One(Size::Small),
+    Case::All(Size::Large),
+    Case::One(Size::Large),
+];
 
 /// Prints a table.
 ///
@@ -25,88 +42,98 @@ enum By {
 /// All ranks.
 pub fn run(job: &Job, session: &Session, maker: &mut Maker, pairs: usize) {
     let floor = Floor::new(job);
-    job.say("");
-    job.say("Time until the last rank has a library that nobody has seen before, over the same work by hand: the same");
     job.say(&format!(
-        "collectives (non-blocking, then MPI_Wait), one digest a node, one dlopen a rank. Medians of {pairs} by turns in ms;"
+        "
+Time until the last rank has a library that nobody has seen before, in ms: medians of {pairs} loads of each kind by turns.
+By hand: the same number of collectives (non-blocking, then MPI_Wait), one digest a node, one dlopen a rank; no deadline, no
+undoing, no comparison. Blocking: by hand with MPI_Allreduce and MPI_Bcast. A ratio is the median of the ratios of
+neighbours, with its quartiles. Processors: their time spent by all ranks together, which other programs disturb less.
+
+library  named by  |   dlcast   by hand  ratio            |  blocking  ratio | processors   by hand  ratio"
     ));
-    job.say("the ratio is the median of the ratios of neighbours, with its quartiles. On the right the same by hand with");
-    job.say("MPI_Allreduce and MPI_Bcast, which know no deadline.");
-    job.say("");
-    job.say("library  named by     dlcast    by hand   ratio            | blocking   ratio");
-    for size in [Size::Small, Size::Large] {
-        for by in [By::All, By::One] {
-            let mut rows = [const { Vec::new() }; 3];
-            // The first turn warms up what is made once: buffers, the paths of MPI's messages.
-            for turn in 0..=pairs {
-                let mut times = [Duration::ZERO; 3];
-                // Who comes first changes from turn to turn.
-                for place in 0..times.len() {
-                    let which = (place + turn) % times.len();
-                    let path = maker.fresh(job, size);
-                    times[which] = match which {
-                        0 => job.timed(|| ours(job, session, by, &path)).0,
-                        1 => job.timed(|| by_hand(&floor, Style::NonBlocking, by, &path)).0,
-                        _ => job.timed(|| by_hand(&floor, Style::Blocking, by, &path)).0,
-                    };
-                }
-                if turn > 0 {
-                    rows.iter_mut().zip(times).for_each(|(row, time)| row.push(time.as_secs_f64() * 1e3));
-                }
+    for case in CASES {
+        let mut taken = [const { Vec::new() }; WAYS.len()];
+        // The first turn warms up what is made once: buffers, the paths of MPI's messages.
+        for turn in 0..=pairs {
+            let mut row = [Took::default(); WAYS.len()];
+            // Who comes first changes from turn to turn.
+            for place in 0..WAYS.len() {
+                let which = (place + turn) % WAYS.len();
+                row[which] = take(job, session, maker, &floor, case, WAYS[which]);
             }
-            let [ours, floor, blocking] = &rows;
-            let who = if by == By::All { "all ranks" } else { "one rank" };
-            let (ratio, other) = (Ratio::of(ours, floor), Ratio::of(ours, blocking));
-            job.say(&format!(
-                "{:7}  {who:9}  {:8.3}   {:8.3}   {:4.2} ({:4.2}-{:4.2})  | {:8.3}   {:4.2}",
-                size.words(),
-                quantile(ours, 2),
-                quantile(floor, 2),
-                ratio.median,
-                ratio.low,
-                ratio.high,
-                quantile(blocking, 2),
-                other.median
-            ));
+            if turn > 0 {
+                taken.iter_mut().zip(row).for_each(|(taken, took)| taken.push(took));
+            }
         }
+        job.say(&line(case, &taken));
     }
 }
 
-fn ours(job: &Job, session: &Session, by: By, path: &Path) {
-    let path = path.to_str().expect("the folder has a plain name");
-    if by == By::All || job.rank == ROOT {
+fn take(job: &Job, session: &Session, maker: &mut Maker, floor: &Floor, case: Case, way: Way) -> Took {
+    let path = match case {
+        Case::Nobody => Path::new("").into(),
+        Case::All(size) | Case::One(size) => maker.fresh(job, size),
+    };
+    match way {
+        Way::Dlcast => job.timed(|| ours(job, session, case, &path)),
+        Way::ByHand(style) => job.timed(|| match case {
+            Case::Nobody => floor.nobody_names_any(style),
+            Case::All(_) => floor.all_name_it(style, &path),
+            Case::One(_) => floor.one_names_it(style, &path),
+        }),
+    }
+}
+
+fn ours(job: &Job, session: &Session, case: Case, path: &Path) {
+    let names_it = match case {
+        Case::Nobody => false,
+        Case::All(_) => true,
+        Case::One(_) => job.rank == ROOT,
+    };
+    if names_it {
+        let path = path.to_str().expect("the folder has a plain name");
         session.load_global(path, OpenFlags::NOW).expect("every rank can open it");
     } else {
         let report = session.sync().expect("every rank takes part");
-        assert_eq!((report.committed.len(), report.undone.len()), (1, 0));
+        assert_eq!((report.committed.len(), report.undone.len()), (usize::from(case != Case::Nobody), 0));
     }
 }
 
-fn by_hand(floor: &Floor, style: Style, by: By, path: &Path) {
-    match by {
-        By::All => floor.all_name_it(style, path),
-        By::One => floor.one_names_it(style, path),
-    }
+fn line(case: Case, taken: &[Vec<Took>; WAYS.len()]) -> String {
+    let (library, who) = match case {
+        Case::Nobody => ("none", "nobody"),
+        Case::All(size) => (size.words(), "all ranks"),
+        Case::One(size) => (size.words(), "one rank"),
+    };
+    let wall = taken.each_ref().map(|taken| taken.iter().map(|took| took.wall).collect::<Vec<f64>>());
+    let processor = taken.each_ref().map(|taken| taken.iter().map(|took| took.processor).collect::<Vec<f64>>());
+    let [ours, by_hand, blocking] = wall.each_ref().map(|times| median(times));
+    let ratio = ratios(&wall[0], &wall[1]);
+    format!(
+        "{library:7}  {who:9} | {ours:8.3}  {by_hand:8.3}  {:5.2} ({:.2}-{:.2})\t  | {blocking:9.3}  {:5.2} | {:10.3}  {:8.3}  {:5.2}",
+        median(&ratio),
+        quartile(&ratio, 1),
+        quartile(&ratio, 3),
+        median(&ratios(&wall[0], &wall[2])),
+        median(&processor[0]),
+        median(&processor[1]),
+        median(&ratios(&processor[0], &processor[1])),
+    )
 }
 
-/// How many times as long.
-struct Ratio {
-    low: f64,
-    median: f64,
-    high: f64,
+/// How many times as long, turn by turn.
+fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
+    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
 }
 
-impl Ratio {
-    fn of(ours: &[f64], theirs: &[f64]) -> Self {
-        let ratios: Vec<f64> = ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect();
-        Ratio { low: quantile(&ratios, 1), median: quantile(&ratios, 2), high: quantile(&ratios, 3) }
-    }
+fn median(values: &[f64]) -> f64 {
+    quartile(values, 2)
 }
 
-/// The first, second or third quartile; the lower one of two.
-fn quantile(values: &[f64], quarter: usize) -> f64 {
+/// The lower one, where it lies between two values.
+fn quartile(values: &[f64], number: usize) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
-    sorted.get(last * quarter / 4).copied().unwrap_or(f64::NAN)
+    sorted.get(last * number / 4).copied().unwrap_or(f64::NAN)
 }

@@ -1,0 +1,49 @@
+"""The README's examples are run as they stand there: Python, and C by way of scripts/install and pkg-config."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import job
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.mpi,
+    pytest.mark.skipif(not (ROOT / "README.md").exists(), reason="needs the repository around it"),
+]
+
+
+def example(language: str) -> str:
+    """The one block in this language."""
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    return str(block)
+
+
+def test_the_python_example_runs(tmp_path: Path) -> None:
+    program = tmp_path / "app.py"
+    program.write_text(example("python"))
+    result = job.launch([sys.executable, "-m", "mpi4py", str(program)], 3, {})
+    assert result.code == 0, result.output
+    assert result.output.count("libz.so.1") == 3, result.output
+
+
+def test_the_c_example_compiles_with_pkg_config_and_runs(tmp_path: Path) -> None:
+    subprocess.run([ROOT / "scripts" / "install", tmp_path / "prefix"], check=True, capture_output=True)
+    (tmp_path / "app.c").write_text(example("c"))
+    found = {**os.environ, "PKG_CONFIG_PATH": str(tmp_path / "prefix" / "lib" / "pkgconfig")}
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "dlcast"], env=found, check=True, capture_output=True, text=True
+    ).stdout.split()
+    program = tmp_path / "app"
+    compile_it = ["mpicc", "-std=c11", "-Wall", "-Wextra", "-Werror", tmp_path / "app.c", *flags, "-o", program]
+    subprocess.run(compile_it, check=True)
+    # The loader must find the library, as after any installation into a prefix of one's own.
+    result = job.launch([str(program)], 2, {"LD_LIBRARY_PATH": str(tmp_path / "prefix" / "lib")})
+    assert result.code == 0, result.output
+    assert result.output.count('"outcome":"committed"') == 2, result.output

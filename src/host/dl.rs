@@ -4,7 +4,7 @@
 //! dlclose after such a constructor crashes). Undone means parked: open RTLD_LOCAL, invisible, and taken up again by a
 //! later request, without a second run of its constructors.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
@@ -75,8 +75,9 @@ pub struct Host {
     /// Where a file of an identity was found on this rank.
     places: HashMap<Identity, PathBuf>,
     held: HashMap<Identity, Held>,
-    /// Files that are mapped, by whomever: path and size.
-    mapped: Vec<(PathBuf, u64)>,
+    /// Files that are mapped, by whomever; and by size, because a copy has the same.
+    mapped: HashSet<PathBuf>,
+    by_size: HashMap<u64, Vec<PathBuf>>,
 }
 
 static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
@@ -111,8 +112,7 @@ impl Opening<'_> {
 
     /// Mapped files that could be this library by their size, and are.
     fn mapped_copies(&mut self, identity: &Identity) -> Vec<PathBuf> {
-        let alike: Vec<PathBuf> =
-            self.host.mapped.iter().filter(|(_, size)| *size == identity.size).map(|(path, _)| path.clone()).collect();
+        let alike = self.host.by_size.get(&identity.size).cloned().unwrap_or_default();
         alike.into_iter().filter(|path| self.identify(path).is_ok_and(|found| found == *identity)).collect()
     }
 
@@ -251,10 +251,11 @@ impl Opener for Opening<'_> {
 
     fn note_mapped(&mut self, paths: Vec<PathBuf>) {
         for path in paths {
-            if !self.host.mapped.iter().any(|(known, _)| *known == path)
+            if !self.host.mapped.contains(&path)
                 && let Ok(meta) = std::fs::metadata(&path)
             {
-                self.host.mapped.push((path, meta.size()));
+                self.host.by_size.entry(meta.size()).or_default().push(path.clone());
+                self.host.mapped.insert(path);
             }
         }
     }

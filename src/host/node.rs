@@ -20,6 +20,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A record is small; a larger one was not written by us.
 const MOST_RECORD: usize = 1 << 16;
 
+/// What a look into the cache came to.
+enum Found {
+    Identity(Identity),
+    /// This rank is to read the file, and holds the lock.
+    Lock,
+    /// The cache cannot be used.
+    Nothing,
+}
+
 /// One session's cache on this node.
 pub struct NodeCache {
     file: File,
@@ -49,38 +58,40 @@ impl NodeCache {
 
     /// What the node knows of `stamp`, or what `read` finds out, for all. Errors are not shared: they may be this rank's.
     pub fn get_or<E>(&mut self, stamp: Stamp, read: &mut impl FnMut() -> Result<Identity, E>) -> Result<Identity, E> {
-        if let Some(identity) = self.known.get(&stamp) {
-            return Ok(identity.clone());
-        }
-        if !self.lock() {
-            return read();
-        }
-        self.catch_up();
-        let found = match self.known.get(&stamp) {
-            Some(identity) => Ok(identity.clone()),
-            None => {
-                let read = read();
-                if let Ok(identity) = &read {
-                    self.append(stamp, identity);
-                }
-                read
+        match self.look_or_lock(stamp) {
+            Found::Identity(identity) => Ok(identity),
+            Found::Nothing => read(),
+            Found::Lock => {
+                // The rank that had the lock may just have read this file.
+                self.catch_up();
+                let found = match self.known.get(&stamp) {
+                    Some(identity) => Ok(identity.clone()),
+                    None => read().inspect(|identity| self.append(stamp, identity)),
+                };
+                let _unlocked = self.file.unlock();
+                found
             }
-        };
-        let _unlocked = self.file.unlock();
-        found
+        }
     }
 
-    fn lock(&self) -> bool {
+    /// Reading needs no lock: records are appended whole. Only who finds nothing queues up to be the one that reads.
+    fn look_or_lock(&mut self, stamp: Stamp) -> Found {
         let start = Instant::now();
         let mut pause = Duration::from_micros(50);
         loop {
+            if !self.known.contains_key(&stamp) {
+                self.catch_up();
+            }
+            if let Some(identity) = self.known.get(&stamp) {
+                return Found::Identity(identity.clone());
+            }
             match self.file.try_lock() {
-                Ok(()) => return true,
+                Ok(()) => return Found::Lock,
                 Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(2));
+                    pause = (pause * 2).min(Duration::from_millis(1));
                 }
-                Err(_) => return false,
+                Err(_) => return Found::Nothing,
             }
         }
     }

@@ -7,11 +7,11 @@
 //!
 //! # Layout
 //! In the order of flow; a file a phase.
-//! - [`agree`] are the recorded sets empty, equal, held by one rank, or different? Then the plan
-//! - [`stage`] has every rank the same file? (not asked when the sets were equal: then their identities were)
-//! - [`load`] what to open or import
-//! - [`decide`] outcomes of all ranks become one verdict per item; this is the barrier
-//! - [`commit`] what succeeded everywhere becomes visible, the rest is undone; then again, until nothing is left
+//! - `agree` are the recorded sets empty, equal, held by one rank, or different? Then the plan
+//! - `stage` has every rank the same file? (not asked when the sets were equal: then their identities were)
+//! - `load` what to open or import
+//! - `decide` outcomes of all ranks become one verdict per item; this is the barrier
+//! - `commit` what succeeded everywhere becomes visible, the rest is undone; then again, until nothing is left
 
 mod agree;
 mod commit;

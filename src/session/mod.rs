@@ -4,13 +4,13 @@
 //!
 //! # Layout
 //! In the order of flow.
-//! - [`attach`] making a session, finding the one that is there; sessions end
-//! - [`record`] requests made where nothing may wait
-//! - [`call`] one collective call: a round, step by step
-//! - [`jobs`] what a round wants done on this rank
-//! - [`wait`] a collective with a deadline, and the roll-call after it
-//! - [`report`] what a call came to
-//! - [`error`] why it came to nothing
+//! - `attach` making a session, finding the one that is there; sessions end
+//! - `record` requests made where nothing may wait
+//! - `call` one collective call: a round, step by step
+//! - `jobs` what a round wants done on this rank
+//! - `wait` a collective with a deadline, and the roll-call after it
+//! - `report` what a call came to
+//! - `error` why it came to nothing
 
 pub(crate) mod attach;
 pub mod call;

@@ -4,11 +4,11 @@
 //! `ffi` and checks every code; the communicators that dlcast made return errors, the user's keep their handler.
 //!
 //! # Layout
-//! - [`call`] one MPI call, checked
-//! - [`world`] is MPI up, is it the right one, who finalises it
-//! - [`user`] the communicator that the user gave; duplicating it; the session that is cached on it
-//! - [`tree`] merging variable bytes up and down a binomial tree
-//! - [`notes`] small messages between two ranks
+//! - `call` one MPI call, checked
+//! - `world` is MPI up, is it the right one, who finalises it
+//! - `user` the communicator that the user gave; duplicating it; the session that is cached on it
+//! - `tree` merging variable bytes up and down a binomial tree
+//! - `notes` small messages between two ranks
 
 mod call;
 mod notes;

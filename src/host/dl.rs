@@ -4,6 +4,7 @@
 //! dlclose after such a constructor crashes). Undone means parked: open RTLD_LOCAL, invisible, and taken up again by a
 //! later request, without a second run of its constructors.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::c_void;
 use std::os::unix::fs::MetadataExt;
@@ -65,6 +66,8 @@ impl Library {
 struct Held {
     open: Arc<unix::Library>,
     path: PathBuf,
+    /// Device and inode: by these the loader knows what it has open.
+    file: Option<(u64, u64)>,
     global: bool,
 }
 
@@ -86,6 +89,15 @@ static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
 pub struct Opening<'a> {
     host: MutexGuard<'static, Host>,
     node: Option<&'a mut NodeCache>,
+}
+
+thread_local! {
+    static OPENING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a dlopen that dlcast makes: what runs is a constructor, and nothing may wait.
+pub fn is_opening() -> bool {
+    OPENING.get()
 }
 
 /// Takes the host. Constructors run under this lock: nothing that they may call takes it.
@@ -114,6 +126,16 @@ impl Opening<'_> {
     fn mapped_copies(&mut self, identity: &Identity) -> Vec<PathBuf> {
         let alike = self.host.by_size.get(&identity.size).cloned().unwrap_or_default();
         alike.into_iter().filter(|path| self.identify(path).is_ok_and(|found| found == *identity)).collect()
+    }
+
+    /// The loader would answer a file that was rewritten in place with the older content that it has open.
+    fn rewritten(&self, path: &Path) -> Option<String> {
+        let file = std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok()?;
+        let (older, _) = self.host.held.iter().find(|(_, held)| held.file == Some(file))?;
+        let path = path.display();
+        Some(format!(
+            "{path}: was rewritten in place while {older} was open from it; write a new file and rename it instead"
+        ))
     }
 
     /// The library for a caller, after commit.
@@ -215,14 +237,20 @@ impl Opener for Opening<'_> {
             return Err(Failure::new(Phase::Open, format!("no file of {identity} was found")));
         };
         let flags = library.flags - OpenFlags::GLOBAL;
+        if let Some(older) = self.rewritten(&path) {
+            return Err(Failure::new(Phase::Open, older));
+        }
+        OPENING.set(true);
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
             // checked as ELF and is the one that all ranks agreed on.
             unsafe { unix::Library::open(Some(&path), flags.bits()) }
         }));
+        OPENING.set(false);
         match opened {
             Ok(Ok(open)) => {
-                let held = Held { open: Arc::new(open), path, global: false };
+                let file = std::fs::metadata(&path).map(|meta| (meta.dev(), meta.ino())).ok();
+                let held = Held { open: Arc::new(open), path, file, global: false };
                 self.host.held.insert(identity.clone(), held);
                 Ok(())
             }

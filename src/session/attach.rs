@@ -14,6 +14,7 @@ use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm,
 use crate::comm::{Collective, Comm, Control, Reply};
 use crate::config::{self, Mode};
 use crate::error::Phase;
+use crate::host::dl;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
 use crate::intercept::maps;
@@ -81,6 +82,11 @@ pub(crate) fn prepare() -> Result<(), CallError> {
 }
 
 fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
+    if dl::is_opening() && mpi::cached(comm)?.is_none() {
+        return Err(CallError::Invalid(
+            "attach would wait inside a constructor: attach before the library is loaded".into(),
+        ));
+    }
     world::may_call()?;
     comm.check()?;
     let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;

@@ -70,9 +70,10 @@ impl Call {
         crate::comm::mpi::world::may_call()?;
         let limit = timeout.resolve().map_err(|error| CallError::Invalid(error.to_string()))?;
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
-        let mut core = match shared.take(deadline) {
-            // Inside a constructor or a module body that a round runs: nothing may wait here. The request goes along
-            // with the next pass of that round.
+        // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
+        // goes along with the next pass of that round, or the next round.
+        let taken = if dl::is_opening() { Err(CallError::Nested) } else { shared.take(deadline) };
+        let mut core = match taken {
             Err(CallError::Nested) => {
                 super::lock(&shared.pending).extend(own);
                 return Err(CallError::Nested);

@@ -8,7 +8,7 @@
 //! - [`host`] one rank's files, loader and interpreter
 //! - [`run`] steps the ranks until all have ended, or none can go on
 //! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to
-//! - [`world`] the communicator under it; [`claims`], [`costs`], [`faults`], [`random`], [`late`]: the tests
+//! - [`world`] the communicator under it; [`claims`], [`sameness`], [`costs`], [`faults`], [`random`], [`late`]: the tests
 
 mod scenario;
 
@@ -25,3 +25,4 @@ mod costs;
 mod faults;
 mod late;
 mod random;
+mod sameness;

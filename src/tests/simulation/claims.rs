@@ -2,112 +2,34 @@
 
 use super::host::Thing;
 use super::oracle::{check, violations};
-use super::run::{Run, run};
-use super::scenario::{
-    Body, Content, Importing, OTHER, Opening, Scenario, global, identity, library, module, path, spelled,
-};
+use super::run::run;
+use super::scenario::{Body, Content, Importing, Opening, Rank, Scenario, global, library, module, path, spelled};
 use crate::error::Phase;
 use crate::outcome::{Cause, Verdict};
-use crate::plan::{Item, Library, Plan, What};
 use crate::ranks::RankSet;
 use crate::request::{OpenFlags, Request};
-
-/// The verdict on a thing, where there is exactly one.
-fn verdict(run: &Run, thing: &Thing) -> Verdict {
-    let mut found = run.report().items.iter().filter(|(item, _)| Thing::of(&item.what) == *thing);
-    let verdict = found.next().unwrap_or_else(|| panic!("no verdict on {thing:?}")).1.clone();
-    assert!(found.next().is_none(), "two verdicts on {thing:?}");
-    verdict
-}
 
 fn lib(content: Content) -> Thing {
     Thing::Library(content)
 }
 
 /// The only cause of a failure.
-fn cause(verdict: Verdict) -> Cause {
+pub fn cause(verdict: Verdict) -> Cause {
     match verdict {
         Verdict::Undone(causes) if causes.len() == 1 => causes[0].clone(),
         other => panic!("expected one cause: {other:?}"),
     }
 }
 
-/// The plan's libraries in the report.
-fn libraries(run: &Run) -> Vec<Library> {
-    let libraries = run.report().items.iter().filter_map(|(item, _)| match &item.what {
-        What::Library(library) => Some(library.clone()),
-        _ => None,
-    });
-    libraries.collect()
-}
-
-/// In which order a rank opened libraries for the first time.
-fn order(run: &Run, rank: usize) -> Vec<Thing> {
-    let mut order: Vec<Thing> = Vec::new();
-    for (_, thing) in &run.ranks[rank].host.tried {
-        if !order.contains(thing) {
-            order.push(thing.clone());
-        }
-    }
-    order
-}
-
 #[test]
 fn one_failing_rank_undoes_its_library_everywhere_and_no_other() {
     let scenario = Scenario::of(5, 2, 1).want([0], library(0)).want([0], library(1));
     let run = check(&scenario.on(3, |rank| rank.openings.extend([(1, Opening::Fails)])));
-    assert_eq!(verdict(&run, &lib(0)), Verdict::Committed);
-    let cause = cause(verdict(&run, &lib(1)));
+    assert_eq!(run.verdict(&lib(0)), Verdict::Committed);
+    let cause = cause(run.verdict(&lib(1)));
     assert_eq!((cause.ranks, cause.failure.phase), (RankSet::one(3), Phase::Open));
     // It was opened on the others, once, and is visible on none.
     assert!(run.ranks.iter().all(|rank| rank.host.visible == [lib(0)].into()));
-}
-
-#[test]
-fn paths_copies_links_and_bare_names_of_one_content_are_one_library() {
-    let mut scenario = Scenario::of(8, 1, 2);
-    for rank in 0..8 {
-        let folder = ["/lib/", "/copy/", "/link/", ""][rank as usize % 4];
-        scenario = scenario.want([rank], spelled(format!("{folder}lib0.so"), OpenFlags::NOW));
-    }
-    let run = check(&scenario);
-    // The sets are equal although no two neighbours spell it alike: nothing has to be exchanged.
-    assert_eq!(run.world.collectives(), 2);
-    assert_eq!(verdict(&run, &lib(0)), Verdict::Committed);
-    assert!(run.ranks.iter().all(|rank| rank.host.runs[&lib(0)] == 1));
-    // Each rank keeps its own way to it.
-    let way = |rank: usize| match &run.ranks[rank].ended {
-        Some(Ok(report)) => report.items[0].0.name().to_string(),
-        other => panic!("{other:?}"),
-    };
-    assert_eq!([way(1), way(3)], ["/copy/lib0.so", "lib0.so"]);
-}
-
-#[test]
-fn one_rank_that_asks_under_several_names_opens_once() {
-    let names = ["lib0.so", "/copy/lib0.so", "/link/lib0.so"];
-    let scenario = names
-        .into_iter()
-        .fold(Scenario::of(3, 1, 3), |scenario, name| scenario.want([1], spelled(name, OpenFlags::NOW)));
-    let run = check(&scenario);
-    let found = libraries(&run);
-    assert_eq!((found.len(), found[0].spellings.len()), (1, 3));
-    assert_eq!(found[0].path.as_deref(), Some("/lib/lib0.so"));
-}
-
-#[test]
-fn copies_that_the_program_opened_are_reported_to_all() {
-    let paths = vec![path(0), "/copy/lib0.so".to_string()];
-    let with_copies = |scenario: Scenario| scenario.on(2, |rank| rank.copies.extend([(0, paths.clone())]));
-    // Also where everybody asks for the same: the copies themselves must travel.
-    for scenario in [Scenario::of(4, 1, 4).all_want(library(0)), Scenario::of(4, 1, 4).want([2], library(0))] {
-        let run = check(&with_copies(scenario));
-        for rank in &run.ranks {
-            let Some(Ok(report)) = &rank.ended else { panic!("no report") };
-            let copies = &report.items[0].0.copies;
-            assert_eq!((copies.len(), copies[0].rank, &copies[0].paths), (1, 2, &paths));
-        }
-    }
 }
 
 #[test]
@@ -118,7 +40,7 @@ fn flags_that_differ_are_joined() {
         .want([2], wish(OpenFlags::LAZY | OpenFlags::GLOBAL))
         .want([3], wish(OpenFlags::NOW | OpenFlags::NODELETE));
     let run = check(&scenario);
-    assert_eq!(libraries(&run)[0].flags, OpenFlags::NOW | OpenFlags::GLOBAL | OpenFlags::NODELETE);
+    assert_eq!(run.libraries()[0].flags, OpenFlags::NOW | OpenFlags::GLOBAL | OpenFlags::NODELETE);
     assert!(run.ranks.iter().all(|rank| rank.host.global.contains_key(&0)));
     let holders: Vec<u32> = run.report().items[0].0.holders.iter().collect();
     assert_eq!(holders, [0, 2, 3]);
@@ -136,7 +58,7 @@ fn ranks_that_ask_in_another_order_open_in_one() {
             }
             let run = check(&scenario);
             assert_eq!(run.world.collectives(), 2);
-            assert!((1..size as usize).all(|rank| order(&run, rank) == order(&run, 0)));
+            assert!((1..size as usize).all(|rank| run.order(rank) == run.order(0)));
         }
     }
 }
@@ -147,7 +69,7 @@ fn sets_that_differ_are_opened_in_the_order_of_the_lowest_rank_then_of_the_next(
     let scenario = (0..).zip(wanted).fold(Scenario::of(3, 6, 6), |all, (rank, wanted)| {
         wanted.iter().fold(all, |all, &content| all.want([rank], library(content)))
     });
-    assert_eq!(order(&check(&scenario), 1), [4, 1, 0, 3, 2, 5].map(lib));
+    assert_eq!(check(&scenario).order(1), [4, 1, 0, 3, 2, 5].map(lib));
 }
 
 #[test]
@@ -163,30 +85,30 @@ fn each_rank_another_random_half_is_the_whole_on_every_rank() {
         let run = check(&scenario);
         let wanted = run.ranks.iter().flat_map(|rank| &rank.host.asked).map(|(_, what)| Thing::of(what)).collect();
         assert!(run.ranks.iter().all(|rank| rank.host.visible == wanted));
-        assert!((1..6).all(|rank| order(&run, rank) == order(&run, 0)));
+        assert!((1..6).all(|rank| run.order(rank) == run.order(0)));
     }
 }
 
 #[test]
 fn a_library_that_needs_a_global_one_of_the_same_round_is_tried_again() {
-    let needy = |rank: &mut super::scenario::Rank| rank.openings.extend([(0, Opening::Needs(1))]);
+    let needy = |rank: &mut Rank| rank.openings.extend([(0, Opening::Needs(1))]);
     for wishes in [[library(0), global(1)], [global(1), library(0)]] {
         let [one, other] = wishes;
         let all = Scenario::of(4, 2, 7).all_want(one.clone()).all_want(other.clone()).everywhere(needy);
-        assert_eq!(verdict(&check(&all), &lib(0)), Verdict::Committed);
+        assert_eq!(check(&all).verdict(&lib(0)), Verdict::Committed);
         // On one rank alone it misses the symbols: the others have opened it already, and do not run it again.
         let some = Scenario::of(4, 2, 7).want([3], one).want([3], other).on(2, needy);
-        assert_eq!(verdict(&check(&some), &lib(0)), Verdict::Committed);
+        assert_eq!(check(&some).verdict(&lib(0)), Verdict::Committed);
     }
     let local = Scenario::of(4, 2, 7).all_want(library(0)).all_want(library(1)).everywhere(needy);
-    assert_eq!(cause(verdict(&check(&local), &lib(0))).failure.message, "undefined symbol");
+    assert_eq!(cause(check(&local).verdict(&lib(0))).failure.message, "undefined symbol");
 }
 
 #[test]
 fn a_module_finds_the_libraries_of_its_round_global() {
-    let needy = |rank: &mut super::scenario::Rank| rank.importings.extend([("m".into(), Importing::Needs(0))]);
+    let needy = |rank: &mut Rank| rank.importings.extend([("m".into(), Importing::Needs(0))]);
     let scenario = Scenario::of(3, 1, 8).want([1], module("m")).want([2], global(0)).everywhere(needy);
-    assert_eq!(verdict(&check(&scenario), &Thing::Module("m".into())), Verdict::Committed);
+    assert_eq!(check(&scenario).verdict(&Thing::Module("m".into())), Verdict::Committed);
 }
 
 #[test]
@@ -224,56 +146,9 @@ fn a_module_that_asks_for_itself_and_raises_comes_to_an_end() {
 fn a_bad_call_of_one_rank_fails_alone_and_keeps_nobody_waiting() {
     let bad = Request::Invalid { message: "expected a path".into() };
     let run = check(&Scenario::of(3, 1, 12).want([0, 2], library(0)).want([1], bad));
-    assert_eq!(verdict(&run, &lib(0)), Verdict::Committed);
-    let cause = cause(verdict(&run, &Thing::Invalid("expected a path".into())));
+    assert_eq!(run.verdict(&lib(0)), Verdict::Committed);
+    let cause = cause(run.verdict(&Thing::Invalid("expected a path".into())));
     assert_eq!((cause.ranks, cause.failure.phase), (RankSet::one(1), Phase::Call));
-}
-
-#[test]
-fn a_rank_that_cannot_find_it_loads_the_one_that_another_rank_found() {
-    // By its bare name rank 2 does not find it, but it has it.
-    let bare = spelled("lib0.so", OpenFlags::NOW);
-    let run = check(&Scenario::of(4, 1, 13).all_want(bare.clone()).on(2, |rank| rank.links.clear()));
-    assert_eq!(verdict(&run, &lib(0)), Verdict::Committed);
-    assert_eq!(run.report().items.len(), 1);
-    let nobody = check(&Scenario::of(4, 1, 13).all_want(bare).everywhere(|rank| rank.links.clear()));
-    assert_eq!(nobody.report().items.len(), 1);
-}
-
-#[test]
-fn one_spelling_with_two_contents_is_refused_for_both() {
-    let other = |rank: &mut super::scenario::Rank| rank.files.extend([(path(0), OTHER)]);
-    let run = check(&Scenario::of(4, 1, 14).all_want(library(0)).on(3, |rank| {
-        rank.files.clear();
-        other(rank);
-    }));
-    assert_eq!(cause(verdict(&run, &lib(0))).ranks, RankSet::one(3));
-    assert_eq!(cause(verdict(&run, &lib(OTHER))).ranks.to_string(), "ranks 0-2");
-}
-
-#[test]
-fn a_spelling_that_one_rank_both_found_and_did_not_find_divides_nobody() {
-    // Two callers with another search path each: for one `lib0.so` is found, for the other it is not.
-    let found = |spelling: &str| Library {
-        identity: Some(identity(0)),
-        spellings: vec![spelling.into()],
-        path: Some(path(0)),
-        flags: OpenFlags::NOW,
-    };
-    let unfound = Library { identity: None, path: None, ..found("lib0.so") };
-    for size in 1..=4 {
-        let mut scenario = Scenario::of(size, 1, 15);
-        for (rank, spec) in (0..).zip(&mut scenario.ranks) {
-            let spelling = if rank == 0 { "lib0.so" } else { "/copy/lib0.so" };
-            let items = [found(spelling), unfound.clone()].map(|library| Item {
-                what: What::Library(library),
-                holders: RankSet::one(rank),
-                copies: Vec::new(),
-            });
-            spec.gathered = Some(Plan { items: items.into() });
-        }
-        check(&scenario);
-    }
 }
 
 #[test]

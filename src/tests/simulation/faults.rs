@@ -2,7 +2,6 @@
 
 use super::host::Thing;
 use super::oracle::check;
-use super::run::Run;
 use super::scenario::{Importing, OTHER, Opening, Rank, Scenario, global, library, module, path};
 use crate::comm::sim::{Broadcasts, Damage, Fault};
 use crate::error::Phase;
@@ -47,11 +46,6 @@ fn wanting(size: u32, askers: &[u32], seed: u64) -> Scenario {
     }
 }
 
-fn verdict(run: &Run, thing: Thing) -> Verdict {
-    let items = &run.report().items;
-    items.iter().find(|(item, _)| Thing::of(&item.what) == thing).expect("no verdict").1.clone()
-}
-
 #[test]
 fn every_fault_of_every_phase_on_every_rank_is_named_and_undoes_nothing_else() {
     for size in 1..=8 {
@@ -61,7 +55,7 @@ fn every_fault_of_every_phase_on_every_rank_is_named_and_undoes_nothing_else() {
                 // The oracle works out the phases and the failing ranks.
                 let run = check(&wanting(size, &askers, seed).on(rank, fault));
                 for good in [Thing::Library(1), Thing::Module("good".into())] {
-                    assert_eq!(verdict(&run, good), Verdict::Committed);
+                    assert_eq!(run.verdict(&good), Verdict::Committed);
                 }
                 let bad = match phase {
                     Phase::Import => Thing::Module(BAD.into()),
@@ -69,7 +63,7 @@ fn every_fault_of_every_phase_on_every_rank_is_named_and_undoes_nothing_else() {
                     Phase::Stage | Phase::Resolve if askers.iter().all(|&asker| asker == rank) => continue,
                     _ => Thing::Library(0),
                 };
-                match verdict(&run, bad) {
+                match run.verdict(&bad) {
                     Verdict::Committed => assert_eq!(phase, Phase::Resolve),
                     Verdict::Undone(causes) => {
                         assert_eq!((&causes[0].ranks, causes[0].failure.phase), (&RankSet::one(rank), phase));

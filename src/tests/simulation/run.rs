@@ -1,9 +1,11 @@
 //! Steps the ranks of a scenario in a seeded order until all have ended, or none can go on.
 
-use super::host::Host;
+use super::host::{Host, Thing};
 use super::scenario::Scenario;
 use crate::comm::sim::{SimComm, World};
 use crate::comm::{Collective, Comm, Local};
+use crate::outcome::Verdict;
+use crate::plan::{Library, What};
 use crate::round::{Ask, Given, Report, Round};
 use crate::wire::WireError;
 
@@ -23,7 +25,7 @@ pub struct SimRank {
     pub round: Round,
     pub host: Host,
     next: Next,
-    /// Whether a plan travelled in every pass: then even paths and spellings are the same everywhere.
+    /// How often a plan travelled. Once a pass: then even paths and spellings are the same everywhere.
     pub exchanges: u32,
     pub ended: Option<Result<Report, WireError>>,
 }
@@ -130,5 +132,33 @@ impl Run {
             Some(Ok(report)) => report,
             other => panic!("no report: {other:?}, {:?}", self.failures),
         }
+    }
+
+    /// The verdict on a thing, where there is exactly one.
+    pub fn verdict(&self, thing: &Thing) -> Verdict {
+        let mut found = self.report().items.iter().filter(|(item, _)| Thing::of(&item.what) == *thing);
+        let verdict = found.next().unwrap_or_else(|| panic!("no verdict on {thing:?}")).1.clone();
+        assert!(found.next().is_none(), "two verdicts on {thing:?}");
+        verdict
+    }
+
+    /// The libraries in the report.
+    pub fn libraries(&self) -> Vec<Library> {
+        let libraries = self.report().items.iter().filter_map(|(item, _)| match &item.what {
+            What::Library(library) => Some(library.clone()),
+            _ => None,
+        });
+        libraries.collect()
+    }
+
+    /// In which order a rank opened and imported, each for the first time.
+    pub fn order(&self, rank: usize) -> Vec<Thing> {
+        let mut order: Vec<Thing> = Vec::new();
+        for (_, thing) in &self.ranks[rank].host.tried {
+            if !order.contains(thing) {
+                order.push(thing.clone());
+            }
+        }
+        order
     }
 }

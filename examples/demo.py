@@ -10,9 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mpi4py import MPI
-
 import dlcast
+from mpi4py import MPI
 
 comm = MPI.COMM_WORLD
 rank, size = comm.rank, comm.size

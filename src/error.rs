@@ -11,6 +11,7 @@ use crate::ranks::RankSet;
 
 /// Where on its way a request was, or a rank was waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Making a session.
     Attach,

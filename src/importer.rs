@@ -2,7 +2,9 @@
 //!
 //! A call that Python itself steps does not come here: it imports in its own thread.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use crate::outcome::Failure;
@@ -27,16 +29,29 @@ impl ImportJob {
     }
 }
 
+/// How long a worker may be away between two calls of [`next`], before it counts as gone.
+const AWAY: Duration = Duration::from_secs(2);
+
 #[derive(Default)]
 struct Queue {
-    /// Threads that are waiting for work or doing it.
-    workers: usize,
-    waiting: Option<ImportJob>,
-    answer: Option<Result<(), Failure>>,
-    busy: bool,
+    /// Threads inside [`next`].
+    waiting_workers: usize,
+    /// When a worker last came or went.
+    seen: Option<Instant>,
+    tickets: u64,
+    jobs: VecDeque<(u64, ImportJob)>,
+    /// What each worker is doing: callers in several threads have their own jobs and answers.
+    doing: HashMap<ThreadId, u64>,
+    answers: HashMap<u64, Result<(), Failure>>,
 }
 
-static QUEUE: Mutex<Queue> = Mutex::new(Queue { workers: 0, waiting: None, answer: None, busy: false });
+impl Queue {
+    fn has_worker(&self) -> bool {
+        self.waiting_workers > 0 || !self.doing.is_empty() || self.seen.is_some_and(|seen| seen.elapsed() < AWAY)
+    }
+}
+
+static QUEUE: LazyLock<Mutex<Queue>> = LazyLock::new(Mutex::default);
 static CHANGED: Condvar = Condvar::new();
 
 fn queue() -> MutexGuard<'static, Queue> {
@@ -48,22 +63,27 @@ pub fn ask_worker(job: &ImportJob, patience: Option<Duration>) -> Result<(), Fai
     let failure = |text: &str| Err(Failure::import(text, None));
     let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     let mut queue = queue();
-    if queue.workers == 0 && !queue.busy {
-        return failure("this process has no Python to import with; call dlcast.serve_imports() in its Python");
-    }
-    queue.waiting = Some(job.clone());
-    queue.answer = None;
+    queue.tickets += 1;
+    let ticket = queue.tickets;
+    queue.jobs.push_back((ticket, job.clone()));
     CHANGED.notify_all();
     loop {
-        if let Some(answer) = queue.answer.take() {
+        if let Some(answer) = queue.answers.remove(&ticket) {
             return answer;
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left == Some(Duration::ZERO) {
-            queue.waiting = None;
-            return failure("the import worker did not answer in time; does the calling thread hold the GIL?");
+        let gone = !queue.has_worker();
+        if gone || left == Some(Duration::ZERO) {
+            // A late answer belongs to nobody.
+            queue.jobs.retain(|(waiting, _)| *waiting != ticket);
+            queue.doing.retain(|_, doing| *doing != ticket);
+            return failure(if gone {
+                "this process has no Python to import with; call dlcast.serve_imports() in its Python"
+            } else {
+                "the import worker did not answer in time; does the calling thread hold the GIL?"
+            });
         }
-        let pause = left.unwrap_or(Duration::from_secs(1));
+        let pause = left.map_or(AWAY, |left| left.min(AWAY));
         queue = CHANGED.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
     }
 }
@@ -72,10 +92,10 @@ pub fn ask_worker(job: &ImportJob, patience: Option<Duration>) -> Result<(), Fai
 pub fn next(patience: Duration) -> Option<ImportJob> {
     let deadline = Instant::now() + patience.min(Duration::from_secs(3600));
     let mut queue = queue();
-    queue.workers += 1;
+    queue.waiting_workers += 1;
     let job = loop {
-        if let Some(job) = queue.waiting.take() {
-            queue.busy = true;
+        if let Some((ticket, job)) = queue.jobs.pop_front() {
+            queue.doing.insert(std::thread::current().id(), ticket);
             break Some(job);
         }
         let left = deadline.saturating_duration_since(Instant::now());
@@ -84,14 +104,17 @@ pub fn next(patience: Duration) -> Option<ImportJob> {
         }
         queue = CHANGED.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
     };
-    queue.workers -= 1;
+    queue.waiting_workers -= 1;
+    queue.seen = Some(Instant::now());
     job
 }
 
 /// The worker's answer to the job that it took.
 pub fn answer(answer: Result<(), Failure>) {
     let mut queue = queue();
-    queue.busy = false;
-    queue.answer = Some(answer);
+    queue.seen = Some(Instant::now());
+    if let Some(ticket) = queue.doing.remove(&std::thread::current().id()) {
+        queue.answers.insert(ticket, answer);
+    }
     CHANGED.notify_all();
 }

@@ -1,4 +1,4 @@
-"""The README's examples are run as they stand there: Python, and C by way of scripts/install and pkg-config."""
+"""The README's examples run as they stand there: Python, and C by way of scripts/install and pkg-config."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ pytestmark = [
 
 def example(language: str) -> str:
     """The one block in this language."""
-    (block,) = re.findall(rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
+    (block,) = re.findall(
+        rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
+    )
     return str(block)
 
 
@@ -41,7 +43,17 @@ def test_the_c_example_compiles_with_pkg_config_and_runs(tmp_path: Path) -> None
         ["pkg-config", "--cflags", "--libs", "dlcast"], env=found, check=True, capture_output=True, text=True
     ).stdout.split()
     program = tmp_path / "app"
-    compile_it = ["mpicc", "-std=c11", "-Wall", "-Wextra", "-Werror", tmp_path / "app.c", *flags, "-o", program]
+    compile_it = [
+        "mpicc",
+        "-std=c11",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        tmp_path / "app.c",
+        *flags,
+        "-o",
+        program,
+    ]
     subprocess.run(compile_it, check=True)
     # The loader must find the library, as after any installation into a prefix of one's own.
     result = job.launch([str(program)], 2, {"LD_LIBRARY_PATH": str(tmp_path / "prefix" / "lib")})

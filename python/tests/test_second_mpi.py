@@ -9,11 +9,9 @@ from pathlib import Path
 import job
 import pytest
 
-import dlcast
 from dlcast import _native
 
 SECOND = Path(sys.prefix) / "second-mpi" / "lib" / "libmpi.so.40"
-
 
 
 def built_with() -> str:
@@ -32,7 +30,9 @@ pytestmark = pytest.mark.skipif(
 def linked(tmp_path: Path) -> Path:
     """A library that is linked to the system's MPI."""
     source = tmp_path / "uses.c"
-    source.write_text("#include <mpi.h>\nint size(void) { int n; MPI_Comm_size(MPI_COMM_WORLD, &n); return n; }\n")
+    source.write_text(
+        "#include <mpi.h>\nint size(void) { int n; MPI_Comm_size(MPI_COMM_WORLD, &n); return n; }\n"
+    )
     library = tmp_path / "libuses.so"
     subprocess.run(["mpicc", "-shared", "-fPIC", "-o", library, source], check=True)
     return library

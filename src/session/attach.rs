@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
@@ -22,6 +22,9 @@ use crate::ranks::RankSet;
 use crate::wire::{self, Roster};
 
 static NEXT: AtomicU64 = AtomicU64::new(1);
+/// Communicators that a thread is attaching to: another thread of the rank waits for it, and finds its session.
+static ATTACHING: Mutex<Vec<UserComm>> = Mutex::new(Vec::new());
+static ATTACHED: Condvar = Condvar::new();
 static SESSIONS: LazyLock<Mutex<HashMap<u64, Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
 impl Session {
@@ -95,6 +98,7 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     }
     let limit = options.timeout.resolve().map_err(setting)?;
     mpi::on_end(end);
+    let _alone = Alone::on(comm);
     if let Some(id) = mpi::cached(comm)? {
         let session = Session::by_id(id, options)?;
         session.shared.refuse_ended()?;
@@ -113,6 +117,27 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     };
     keep(comm, shared.clone())?;
     Ok(Session { shared, timeout: options.timeout })
+}
+
+/// While it lives, no other thread of this rank attaches to the communicator. (Attach has a deadline, so that this ends.)
+struct Alone(UserComm);
+
+impl Alone {
+    fn on(comm: UserComm) -> Self {
+        let mut attaching = lock(&ATTACHING);
+        while attaching.contains(&comm) {
+            attaching = ATTACHED.wait(attaching).unwrap_or_else(PoisonError::into_inner);
+        }
+        attaching.push(comm);
+        Alone(comm)
+    }
+}
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        lock(&ATTACHING).retain(|comm| *comm != self.0);
+        ATTACHED.notify_all();
+    }
 }
 
 fn keep(comm: UserComm, shared: Arc<Shared>) -> Result<(), CallError> {

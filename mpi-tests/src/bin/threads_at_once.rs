@@ -1,5 +1,6 @@
-//! Threads of one rank that call at once take their turns: every library is loaded once on every rank.
+//! Threads of one rank that call at once, from attach on, take their turns: every library is loaded once on every rank.
 
+use dlcast::{Options, Session};
 use mpi::Threading;
 use mpi_tests::{Job, NOW, assert_answers, series, text};
 
@@ -8,13 +9,13 @@ const CALLS: usize = 5;
 
 fn main() {
     let job = Job::start_with(Threading::Multiple);
-    let session = job.attach();
     job.once(|| series(&job.scratch, THREADS * CALLS));
     let scratch = &job.scratch;
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
-            let session = session.clone();
             scope.spawn(move || {
+                // The first call of each thread: one of them makes the session, the others find it.
+                let session = Session::world(Options::default()).expect("the ranks attach");
                 for call in 0..CALLS {
                     let path = scratch.join(format!("libunit{:04}.so", thread * CALLS + call));
                     let library = session.load_global(text(&path), NOW).expect("every rank can open it");

@@ -1,4 +1,4 @@
-"""Two MPIs meet in one process, in the order that the arguments name; dlcast says so, and names both files."""
+"""Two MPIs meet in one process, in the order that the arguments name; dlcast says so, with both files."""
 
 import ctypes
 import os

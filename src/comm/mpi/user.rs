@@ -13,7 +13,7 @@ use super::call::{Request, check, return_errors_on};
 use crate::comm::CommError;
 
 /// A communicator of the program: never freed, never changed but for the attribute under which its session is cached.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub struct UserComm(ffi::MPI_Comm);
 
 // SAFETY: an MPI handle is a plain value.

@@ -8,6 +8,7 @@ use crate::error::Phase;
 use crate::outcome::{Cause, Verdict};
 use crate::ranks::RankSet;
 use crate::request::{OpenFlags, Request};
+use crate::wire::WireError;
 
 fn lib(content: Content) -> Thing {
     Thing::Library(content)
@@ -163,6 +164,20 @@ fn a_rank_that_skips_a_vote_is_named_with_what_it_did_instead() {
             let named = |said: &String| said.contains(&format!("rank {rank} ")) && said.contains(" where rank ");
             assert!(wrong.iter().any(named), "{wrong:?}");
             assert!(wrong.iter().any(|said| said.starts_with("stuck: rank ")), "{wrong:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rank_in_another_round_of_the_session_is_found_out_by_all() {
+    for size in 2..=8 {
+        for rank in 0..size {
+            // Also where nobody wants anything: the ranks must not drift further apart.
+            for scenario in [Scenario::of(size, 1, 17), Scenario::of(size, 1, 17).all_want(library(0))] {
+                let run = run(&scenario.on(rank, |rank| rank.serial = 1));
+                assert!(run.failures.is_empty());
+                assert!(run.ranks.iter().all(|rank| matches!(rank.ended, Some(Err(WireError::Malformed(_))))));
+            }
         }
     }
 }

@@ -33,7 +33,7 @@ pub struct SimRank {
 impl SimRank {
     pub fn new(world: &World, rank: u32, scenario: &Scenario) -> Self {
         let spec = scenario.ranks[rank as usize].clone();
-        let mut round = Round::new(rank, scenario.size(), 1);
+        let mut round = Round::new(rank, scenario.size(), spec.serial);
         round.skip_vote_on_failure = spec.skips_vote_on_failure;
         let next = Next::Ask(round.step(Given::Start));
         SimRank { comm: world.comm(rank), round, host: Host::new(rank, spec), next, exchanges: 0, ended: None }

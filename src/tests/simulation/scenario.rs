@@ -62,6 +62,8 @@ pub struct Rank {
     pub records: BTreeMap<Body, Vec<Request>>,
     /// Paths that the program opened itself, where they are more than one.
     pub copies: BTreeMap<Content, Vec<String>>,
+    /// How many rounds of the session it has been through.
+    pub serial: u64,
     /// The put-back bug.
     pub skips_vote_on_failure: bool,
 }

@@ -12,6 +12,10 @@ const MOST_MESSAGE: usize = 4 << 10;
 /// Bytes of a traceback that travel; the middle is cut.
 const MOST_TRACEBACK: usize = 16 << 10;
 
+/// Different causes whose texts travel. Thousands of ranks may each have a message of their own.
+const MOST_CAUSES: usize = 512;
+const LEFT_OUT: &str = "failed, too; there are too many different messages to show them all";
+
 /// Why one item failed on this rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Failure {
@@ -70,7 +74,11 @@ impl Failures {
         self.absorb(Cause { item, failure, ranks: RankSet::one(rank) });
     }
 
-    fn absorb(&mut self, cause: Cause) {
+    fn absorb(&mut self, mut cause: Cause) {
+        if self.causes.len() >= MOST_CAUSES {
+            // Every failing rank is still named.
+            cause.failure = Failure { message: LEFT_OUT.into(), traceback: None, ..cause.failure };
+        }
         match self.causes.iter_mut().find(|known| known.item == cause.item && known.failure == cause.failure) {
             Some(known) => known.ranks.union(&cause.ranks),
             None => self.causes.push(cause),
@@ -119,6 +127,17 @@ mod tests {
         assert_eq!(all.causes.len(), 1);
         assert_eq!(all.causes[0].ranks.to_string(), "ranks 3-5");
         assert!(all.hit(0) && !all.hit(1));
+    }
+
+    #[test]
+    fn many_different_messages_still_name_every_rank() {
+        let all = (0..3_000).fold(Failures::default(), |all, rank| {
+            let mut one = Failures::default();
+            one.add(0, Failure::new(Phase::Open, format!("message {rank}")), rank);
+            all.merged(one)
+        });
+        assert_eq!(all.causes.len(), MOST_CAUSES + 1);
+        assert_eq!(all.causes.iter().map(|cause| cause.ranks.len()).sum::<usize>(), 3_000);
     }
 
     #[test]

@@ -74,7 +74,9 @@ def launch(
     except subprocess.TimeoutExpired:
         out, err = _end(job)
         raise AssertionError(f"{command} hung for {limit} s\n{out.decode()}\n{err.decode()}") from None
-    said = [json.loads(line) for line in out.splitlines() if line.startswith(b'{"rank": ')]
+    # The launcher may put what two ranks say on one line.
+    lines = out.replace(b'}{"rank": ', b'}\n{"rank": ').splitlines()
+    said = [json.loads(line) for line in lines if line.startswith(b'{"rank": ')]
     said.sort(key=lambda told: int(told["rank"]))
     return Result(job.returncode, time.monotonic() - begun, out.decode() + err.decode(), said)
 

@@ -250,6 +250,10 @@ impl Round {
 /// Reads the failures of all ranks; every index must be one of the plan.
 fn read_failures(reply: Agreed<Reply>, size: u32, items: usize) -> Result<Failures, WireError> {
     let failures: Failures = crate::wire::decode(&bytes(reply)?, size)?;
+    if failures.is_empty() {
+        // The vote has said that there is at least one.
+        return Err(WireError::Malformed("failures were announced, and none arrived"));
+    }
     match failures.causes.iter().all(|cause| (cause.item as usize) < items) {
         true => Ok(failures),
         false => Err(WireError::Malformed("a failure of an item that is not in the plan")),

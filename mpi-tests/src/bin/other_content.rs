@@ -1,6 +1,6 @@
 //! One path, another content on the last rank: all ranks hear both identities and who has which, and nothing is opened.
 //!
-//! Argument: `all` ranks name it, or `one` does.
+//! Arguments: `all` ranks name it, or `one` does; by its path, or `bare`.
 
 use std::fs;
 
@@ -8,7 +8,8 @@ use dlcast::CallError;
 use mpi_tests::{Job, NOW, patched};
 
 fn main() {
-    let all = std::env::args().nth(1).expect("an argument") == "all";
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (all, bare) = (arguments[0] == "all", arguments.get(1).is_some_and(|word| word == "bare"));
     let job = Job::start();
     let session = job.attach();
     let bytes = fs::read(job.library("apple")).expect("it was just built");
@@ -19,7 +20,8 @@ fn main() {
     let other = patched(&bytes, b"dlcast-fixture-data", b"dlcast-fixture-Data");
     fs::write(&mine, if job.rank == job.last() { &other } else { &bytes }).expect("the folder is writable");
     job.barrier();
-    let path = "/proc/self/cwd/libapple.so";
+    // For the bare name, LD_LIBRARY_PATH is /proc/self/cwd.
+    let path = if bare { "libapple.so" } else { "/proc/self/cwd/libapple.so" };
     let told = if all || job.rank == 0 {
         let CallError::Undone(undone) = session.load_global(path, NOW).expect_err("the files differ") else {
             panic!("not an outcome of the round");

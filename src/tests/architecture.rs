@@ -64,13 +64,13 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("std::env", &["config.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
-    ("serde_json", &["capi.rs", "cli/"]),
+    ("serde_json", &["capi/", "cli/"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
     ("blake3", &["plan.rs", "host/identify.rs"]),
 ];
 
 /// Where `unsafe` may stand.
-const ROOMS: &[&str] = &["comm/mpi/", "host/", "intercept/", "importer.rs", "code.rs", "capi.rs"];
+const ROOMS: &[&str] = &["comm/mpi/", "host/", "intercept/", "importer.rs", "code.rs", "capi/"];
 
 /// The broken rules of one file; `place` is its path below `src`.
 fn judge(place: &str, source: &str) -> Vec<String> {
@@ -227,6 +227,13 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         visit::visit_item_impl(self, item);
     }
 
+    fn visit_item_foreign_mod(&mut self, block: &'ast syn::ItemForeignMod) {
+        if block.unsafety.is_some() {
+            self.no_unsafe();
+        }
+        visit::visit_item_foreign_mod(self, block);
+    }
+
     fn visit_signature(&mut self, signature: &'ast syn::Signature) {
         if signature.unsafety.is_some() {
             self.no_unsafe();
@@ -295,7 +302,7 @@ fn a_crate_of_another_file_is_found() {
         ("session/mod.rs", "use mpi::ffi;"),
         ("host/search.rs", "fn f() { libloading::Error::X; }"),
         ("round/mod.rs", "fn f() { postcard::to_stdvec(&1); }"),
-        ("capi.rs", "fn f() { std::env::var(\"X\"); }"),
+        ("capi/types.rs", "fn f() { std::env::var(\"X\"); }"),
         ("layers/scan.rs", "use object::read::elf;"),
     ] {
         assert_eq!(judge(place, source).len(), 1, "{place}: {source}");
@@ -306,7 +313,9 @@ fn a_crate_of_another_file_is_found() {
 
 #[test]
 fn unsafe_outside_its_rooms_is_found() {
-    for source in ["fn f() { unsafe { g() } }", "unsafe fn f() {}", "unsafe impl Send for X {}"] {
+    for source in
+        ["fn f() { unsafe { g() } }", "unsafe fn f() {}", "unsafe impl Send for X {}", "unsafe extern \"C\" {}"]
+    {
         assert_eq!(judge("session/mod.rs", source).len(), 1, "{source}");
         assert!(judge("host/dl.rs", source).is_empty(), "{source}");
     }

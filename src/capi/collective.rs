@@ -1,0 +1,141 @@
+//! Sessions and collective calls.
+
+use std::ffi::{CString, c_char, c_void};
+use std::sync::LazyLock;
+
+use super::translate::{self, LAST_ERROR, LAST_REPORT, c_text, invalid, options, put, report, run, text};
+use super::types::*;
+use crate::comm::mpi::UserComm;
+use crate::session::{Session, attach, record};
+
+/// The version of the library, "0.1.0".
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// The MPI that the library was built with, "Open MPI 4.1.4".
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_mpi() -> *const c_char {
+    static TEXT: LazyLock<CString> = LazyLock::new(|| c_text(crate::comm::mpi::world::built_with()));
+    TEXT.as_ptr()
+}
+
+/// What went wrong in the last call of this thread that went wrong; valid until the next dlcast call of this thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_last_error() -> *const c_char {
+    LAST_ERROR.with(|last| last.borrow().as_ptr())
+}
+
+/// What the last collective call of this thread did, as JSON: {"rounds", "committed": [{"kind", "name", "path",
+/// "identity", "ranks"}], "undone": [{"kind", "name", "size", "error", "failures": [{"ranks", "hosts", "phase", "message",
+/// "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "own": null or {"outcome", "path", "handle",
+/// "index" (into "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
+/// "behind", "phase", "what", "waited_ms"}. Valid until the next dlcast call of this thread.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_last_report() -> *const c_char {
+    LAST_REPORT.with(|last| last.borrow().as_ptr())
+}
+
+/// The session of a communicator: the one that is cached on it, else a new one. Collective over the communicator the
+/// first time, local afterwards. Initialises MPI where nobody has.
+///
+/// comm: as MPI_Comm_c2f gives it, or DLCAST_COMM_WORLD. timeout, here and below: seconds that may be spent waiting for
+/// other ranks; negative: DLCAST_TIMEOUT in the environment, by default 120; INFINITY: no deadline.
+///
+/// # Safety
+/// `session` points to a dlcast_session.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_attach(
+    comm: i32,
+    mode: i32,
+    timeout: f64,
+    session: *mut dlcast_session,
+) -> dlcast_status {
+    run(|| {
+        let options = options(mode, timeout)?;
+        // A Fortran handle means something only once MPI is up.
+        attach::prepare()?;
+        let comm = if comm == DLCAST_COMM_WORLD { UserComm::world() } else { UserComm::from_fortran(comm) };
+        let attached = Session::attach(comm, options)?;
+        let handle = dlcast_session::try_from(attached.id()).map_err(|_| invalid("too many sessions"))?;
+        // SAFETY: as this function asks.
+        unsafe { put(session, handle, "session")? };
+        Ok(DLCAST_OK)
+    })
+}
+
+/// Rank and size of the session's communicator. Local.
+///
+/// # Safety
+/// `rank` and `size` point to integers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_session_info(session: dlcast_session, rank: *mut i32, size: *mut i32) -> dlcast_status {
+    run(|| {
+        let session = translate::session(session, -1.0)?;
+        let number = |value: u32| i32::try_from(value).map_err(|_| invalid("too many ranks"));
+        // SAFETY: as this function asks.
+        unsafe {
+            put(rank, number(session.rank())?, "rank")?;
+            put(size, number(session.size())?, "size")?;
+        }
+        Ok(DLCAST_OK)
+    })
+}
+
+/// Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
+/// with the union. flags: as for dlopen; 0 means RTLD_NOW|RTLD_LOCAL. handle, if not null, receives a handle for dlsym
+/// and dlclose.
+///
+/// # Safety
+/// `path` is a C string; `handle` is null or points to a pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_load_global(
+    session: dlcast_session,
+    path: *const c_char,
+    flags: i32,
+    timeout: f64,
+    handle: *mut *mut c_void,
+) -> dlcast_status {
+    run(|| {
+        let session = translate::session(session, timeout)?;
+        // SAFETY: as this function asks.
+        let path = unsafe { text(path, "path") };
+        let request = record::or_invalid(path.and_then(|path| record::library(path, translate::flags(flags)?)));
+        let (status, raw) = report(&session.finish(session.begin(Some(request), None)?)?);
+        if !handle.is_null() {
+            // SAFETY: as this function asks.
+            unsafe { put(handle, raw, "handle")? };
+        }
+        Ok(status)
+    })
+}
+
+/// Imports a Python module on every rank. Collective. The process needs a Python whose import worker runs
+/// (dlcast.serve_imports() in Python), and the calling thread must not hold the GIL.
+///
+/// # Safety
+/// `module` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_import_global(
+    session: dlcast_session,
+    module: *const c_char,
+    timeout: f64,
+) -> dlcast_status {
+    run(|| {
+        let session = translate::session(session, timeout)?;
+        // SAFETY: as this function asks.
+        let request = record::or_invalid(unsafe { text(module, "module") }.and_then(record::module));
+        Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
+    })
+}
+
+/// Agrees on all that any rank has recorded, and does it. Collective. What failed is in dlcast_last_report, and no error
+/// of this call.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_sync(session: dlcast_session, timeout: f64) -> dlcast_status {
+    run(|| {
+        let session = translate::session(session, timeout)?;
+        Ok(report(&session.finish(session.begin(None, None)?)?).0)
+    })
+}

@@ -1,0 +1,18 @@
+//! The C ABI of `libdlcast.so`; `include/dlcast.h` is generated from these files.
+//!
+//! It translates, and decides nothing. Handles are numbers, so that a stale one is an error and not a crash.
+//!
+//! # Layout
+//! - `types` types and constants
+//! - `translate` between C and Rust
+//! - `collective` sessions and collective calls
+//! - `recording` requests that are recorded
+//! - `stepping` calls that their caller steps
+
+#![allow(non_camel_case_types)]
+
+pub mod collective;
+pub mod recording;
+pub mod stepping;
+mod translate;
+pub mod types;

@@ -1,0 +1,163 @@
+//! Collective calls that their caller steps, because it imports modules itself; and the queue of an import worker.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::{CStr, CString, c_char};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
+
+use super::translate::{self, c_text, invalid, put, report, run, text};
+use super::types::*;
+use crate::error::Phase;
+use crate::importer::{self, ImportJob};
+use crate::outcome::Failure;
+use crate::request::Request;
+use crate::session::call::{Call, Step};
+use crate::session::record;
+
+thread_local! {
+    static LAST_NAME: RefCell<CString> = RefCell::default();
+}
+
+static HANDLES: AtomicI64 = AtomicI64::new(1);
+static CALLS: LazyLock<Mutex<HashMap<i64, Call>>> = LazyLock::new(Mutex::default);
+
+/// Begins a collective call that the caller steps, because it does its imports itself. verb: DLCAST_VERB_SYNC and so on;
+/// name: as the verb says, null for DLCAST_VERB_SYNC. Nothing is sent yet.
+///
+/// # Safety
+/// `name` is null or a C string; `call` points to a dlcast_call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_call_begin(
+    session: dlcast_session,
+    verb: i32,
+    name: *const c_char,
+    flags: i32,
+    timeout: f64,
+    call: *mut dlcast_call,
+) -> dlcast_status {
+    run(|| {
+        let session = translate::session(session, timeout)?;
+        // SAFETY: as this function asks.
+        let name = || unsafe { text(name, "name") };
+        let request = match verb {
+            DLCAST_VERB_SYNC => None,
+            DLCAST_VERB_LOAD => {
+                Some(record::or_invalid(name().and_then(|name| record::library(name, translate::flags(flags)?))))
+            }
+            DLCAST_VERB_IMPORT => Some(record::or_invalid(name().and_then(record::module))),
+            // The caller knows what is wrong and raises it: the call itself is a sync that takes the bad request along.
+            DLCAST_VERB_INVALID => {
+                session.add(Request::Invalid { message: name()?.into() })?;
+                None
+            }
+            other => return Err(invalid(format!("{other} is no verb"))),
+        };
+        if call.is_null() {
+            return Err(invalid("call is a null pointer"));
+        }
+        let begun = session.begin(request, None)?;
+        let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: as this function asks.
+        unsafe { put(call, handle, "call")? };
+        CALLS.lock().unwrap_or_else(PoisonError::into_inner).insert(handle, begun);
+        Ok(DLCAST_OK)
+    })
+}
+
+/// Goes on until there is an import to do (DLCAST_JOB), or to the end: any other status, after which the handle is gone.
+/// Blocks while other ranks are waited for.
+///
+/// # Safety
+/// `job` points to a dlcast_job.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_call_step(call: dlcast_call, job: *mut dlcast_job) -> dlcast_status {
+    run(|| {
+        let taken = CALLS.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+        let mut taken = taken.ok_or_else(|| invalid("no call has this handle"))?;
+        match taken.step() {
+            Step::Done(outcome) => Ok(report(&(*outcome)?).0),
+            Step::Job(work) => {
+                CALLS.lock().unwrap_or_else(PoisonError::into_inner).insert(call, taken);
+                // SAFETY: as this function asks.
+                unsafe { put(job, c_job(&work), "job")? };
+                Ok(DLCAST_JOB)
+            }
+        }
+    })
+}
+
+fn c_job(job: &ImportJob) -> dlcast_job {
+    let kind = match job {
+        ImportJob::Import(_) => DLCAST_JOB_IMPORT,
+        ImportJob::Commit(_) => DLCAST_JOB_COMMIT,
+        ImportJob::Undo(_) => DLCAST_JOB_UNDO,
+    };
+    let name = LAST_NAME.with(|last| {
+        *last.borrow_mut() = c_text(job.name());
+        last.borrow().as_ptr()
+    });
+    dlcast_job { kind, name }
+}
+
+/// # Safety
+/// Both are null or C strings.
+unsafe fn import_answer(message: *const c_char, traceback: *const c_char) -> Result<(), Failure> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: the C caller's word.
+    let lossy = |text: *const c_char| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    let traceback = (!traceback.is_null()).then(|| lossy(traceback));
+    Err(Failure { phase: Phase::Import, ..Failure::import(lossy(message), traceback) })
+}
+
+/// Answers the job that dlcast_call_step gave. message: null for success, else what went wrong; traceback may be null.
+///
+/// # Safety
+/// Both are null or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_call_answer(
+    call: dlcast_call,
+    message: *const c_char,
+    traceback: *const c_char,
+) -> dlcast_status {
+    run(|| {
+        let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+        let call = calls.get_mut(&call).ok_or_else(|| invalid("no call has this handle"))?;
+        // SAFETY: as this function asks.
+        call.answer(unsafe { import_answer(message, traceback) });
+        Ok(DLCAST_OK)
+    })
+}
+
+/// For a thread that Python made: the next import that a native caller of this process asks for (DLCAST_JOB), or DLCAST_OK
+/// when timeout seconds passed without one.
+///
+/// # Safety
+/// `job` points to a dlcast_job.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) -> dlcast_status {
+    run(|| {
+        let patience = Duration::try_from_secs_f64(timeout).map_err(|_| invalid("timeout is no number of seconds"))?;
+        match importer::next(patience) {
+            // SAFETY: as this function asks.
+            Some(work) => unsafe { put(job, c_job(&work), "job") }.map(|()| DLCAST_JOB),
+            None => Ok(DLCAST_OK),
+        }
+    })
+}
+
+/// Answers the job that dlcast_import_next gave; see dlcast_call_answer.
+///
+/// # Safety
+/// Both are null or C strings.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_import_answer(message: *const c_char, traceback: *const c_char) -> dlcast_status {
+    run(|| {
+        // SAFETY: as this function asks.
+        importer::answer(unsafe { import_answer(message, traceback) });
+        Ok(DLCAST_OK)
+    })
+}

@@ -1,0 +1,66 @@
+//! The types and constants of the C ABI.
+
+use std::ffi::c_char;
+
+/// What a call came to: one of the DLCAST_ codes below. Everything but DLCAST_OK and DLCAST_JOB leaves a text in
+/// dlcast_last_error.
+pub type dlcast_status = i32;
+/// A session. Handles are never used twice in a process.
+pub type dlcast_session = i64;
+/// A collective call that its caller steps.
+pub type dlcast_call = i64;
+/// A block whose dlopens are being recorded.
+pub type dlcast_recording = i64;
+
+/// All went well.
+pub const DLCAST_OK: i32 = 0;
+/// A request of this call failed on some rank and is undone on all.
+pub const DLCAST_UNDONE: i32 = 1;
+/// The deadline passed in this call; the session is unusable from now on.
+pub const DLCAST_TIMEOUT: i32 = 2;
+/// The session became unusable earlier, or no session has this handle.
+pub const DLCAST_BROKEN: i32 = 3;
+/// A bad argument or setting. In a collective call this rank has taken part all the same, so that nobody waits for it.
+pub const DLCAST_INVALID: i32 = 4;
+/// MPI reported an error, has been finalised, or is another MPI; or another rank runs another dlcast.
+pub const DLCAST_MPI: i32 = 5;
+/// Called from inside a constructor or a module body that a call of the same session runs: recorded, not waited for.
+pub const DLCAST_NESTED: i32 = 6;
+/// dlcast_call_step, dlcast_import_next: there is a job to do.
+pub const DLCAST_JOB: i32 = 100;
+
+/// The communicator argument that means MPI_COMM_WORLD.
+pub const DLCAST_COMM_WORLD: i32 = i32::MIN;
+
+/// Mode: DLCAST_MODE in the environment, by default collective.
+pub const DLCAST_DEFAULT_MODE: i32 = -1;
+/// Mode: every rank makes the calls itself.
+pub const DLCAST_COLLECTIVE: i32 = 0;
+/// Mode: threads take part for ranks that do not call. Not in this version.
+pub const DLCAST_SERVICE: i32 = 1;
+
+/// A call without a request of its own.
+pub const DLCAST_VERB_SYNC: i32 = 0;
+/// name: a path or bare name.
+pub const DLCAST_VERB_LOAD: i32 = 1;
+/// name: a module.
+pub const DLCAST_VERB_IMPORT: i32 = 2;
+/// name: what is wrong with the arguments. The call takes part in the round, so that nobody waits for this rank, with a
+/// request that fails.
+pub const DLCAST_VERB_INVALID: i32 = 3;
+
+/// Import the module.
+pub const DLCAST_JOB_IMPORT: i32 = 1;
+/// Every rank has imported it.
+pub const DLCAST_JOB_COMMIT: i32 = 2;
+/// Some rank could not: take it out again.
+pub const DLCAST_JOB_UNDO: i32 = 3;
+
+/// Work for a Python interpreter.
+#[repr(C)]
+pub struct dlcast_job {
+    /// DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT or DLCAST_JOB_UNDO.
+    pub kind: i32,
+    /// The module's name in UTF-8; valid until the next dlcast call of this thread.
+    pub name: *const c_char,
+}

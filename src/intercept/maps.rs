@@ -36,16 +36,40 @@ pub fn mapped() -> Vec<Mapped> {
     list
 }
 
-/// How many objects the loader has mapped since the process began (`dlpi_adds`). It never falls: the same number twice means that
-/// nothing was loaded in between.
-#[must_use]
-pub fn adds() -> u64 {
-    let mut adds = 0;
-    each(|object| {
-        adds = object.adds;
-        false
-    });
-    adds
+/// Looks again and again, and tells only of what came in between.
+///
+/// The loader counts what it maps and what it unmaps (`dlpi_adds`, `dlpi_subs`): the same counts twice mean no news, and as long as
+/// nothing is unmapped, newcomers stand at the end of its list.
+#[derive(Debug, Default)]
+pub struct Watch {
+    adds: u64,
+    subs: u64,
+    known: usize,
+}
+
+impl Watch {
+    /// The objects that were mapped since the last look; after an unmapping, all that there are.
+    pub fn news(&mut self) -> Vec<PathBuf> {
+        let mut news = Vec::new();
+        let (mut place, mut known) = (0, self.known);
+        each(|object| {
+            if place == 0 {
+                if (object.adds, object.subs) == (self.adds, self.subs) {
+                    return false;
+                }
+                known = if object.subs == self.subs { self.known } else { 0 };
+                (self.adds, self.subs) = (object.adds, object.subs);
+            } else if place >= known && !object.name.is_empty() && !object.is_vdso() {
+                news.push(PathBuf::from(OsStr::from_bytes(object.name.to_bytes())));
+            }
+            place += 1;
+            true
+        });
+        if place > 0 {
+            self.known = place;
+        }
+        news
+    }
 }
 
 /// The file that holds `address`: a shared object's path as the loader knows it, or the program's own.
@@ -149,6 +173,7 @@ struct Object<'a> {
     base: usize,
     headers: &'a [libc::Elf64_Phdr],
     adds: u64,
+    subs: u64,
 }
 
 impl Object<'_> {
@@ -188,7 +213,8 @@ fn each<F: FnMut(&Object<'_>) -> bool>(mut visit: F) {
             // SAFETY: ld.so keeps that many program headers readable for as long as the object is mapped.
             unsafe { std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)) }
         };
-        let object = Object { name, base: info.dlpi_addr as usize, headers, adds: info.dlpi_adds };
+        let object =
+            Object { name, base: info.dlpi_addr as usize, headers, adds: info.dlpi_adds, subs: info.dlpi_subs };
         c_int::from(!visit(&object))
     }
     // SAFETY: `step::<F>` matches the pointer to `visit`, which outlives the call.
@@ -289,21 +315,23 @@ mod tests {
     }
 
     #[test]
-    fn adds_grows_only_when_something_is_loaded() {
-        let before = adds();
-        assert!(before > 0);
+    fn a_watch_tells_each_newcomer_once() {
+        let mut watch = Watch::default();
+        let all = watch.news();
+        assert!(all.iter().any(|path| path.to_string_lossy().contains("libc.so")));
         let name = c"libBrokenLocale.so.1";
         // SAFETY: it has no constructor that could do harm.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
         assert!(!handle.is_null());
-        assert!(adds() > before);
+        assert!(watch.news().iter().any(|path| path.ends_with("libBrokenLocale.so.1")));
+        assert!(watch.news().iter().all(|path| !path.ends_with("libBrokenLocale.so.1")));
         assert!(mapped().iter().any(|m| m.path.ends_with("libBrokenLocale.so.1")));
     }
 
     #[test]
     fn an_address_belongs_to_its_file() {
         let program = std::fs::read_link("/proc/self/exe").unwrap();
-        assert_eq!(file_of(adds as *const () as usize), Some(program));
+        assert_eq!(file_of(mapped as *const () as usize), Some(program));
         let libc = file_of(libc::getpid as *const () as usize).unwrap();
         assert!(libc.to_string_lossy().contains("libc.so"), "{}", libc.display());
         let heap = Box::new(1u8);

@@ -7,17 +7,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
-use crate::comm::{Collective, Comm, Control, Reply};
+use crate::comm::{Collective, Control, Reply};
 use crate::config::{self, Mode};
 use crate::error::Phase;
 use crate::host::dl;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
-use crate::intercept::maps;
+use crate::intercept::maps::{self, Watch};
 use crate::ranks::RankSet;
 use crate::wire::{self, Roster};
 
@@ -185,8 +186,8 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
         token: if rank == 0 { token() } else { String::new() },
     };
     let merge = Collective::Merge { bytes: wire::encode(&own), with: wire::merge_rosters };
-    main.start(merge).map_err(plain)?;
-    let reply = wait::collective(&mut main, &mut notes, &mut budget, &place).map_err(broken)?.into_inner();
+    let reply =
+        wait::collective(&mut main, merge, &mut notes, &mut budget, &place, false).map_err(broken)?.into_inner();
     let Reply::Bytes(bytes) = reply else { return Err((wire::WireError::Foreign.into(), None)) };
     let roster: Roster = wire::decode(&bytes, size).map_err(|error| (error.into(), None))?;
     if roster.versions.len() > 1 {
@@ -195,12 +196,21 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
         return Err((CallError::Invalid(text), None));
     }
     let mut node = NodeCache::open(&config::node_dir(), &format!("dlcast-{}", roster.token));
-    main.start(Collective::Max(vec![0])).map_err(plain)?;
-    wait::collective(&mut main, &mut notes, &mut budget, &place).map_err(broken)?;
+    let all_have_it = Collective::Max(vec![0]);
+    wait::collective(&mut main, all_have_it, &mut notes, &mut budget, &place, false).map_err(broken)?;
     if let Some(node) = &mut node {
         node.unlink();
     }
-    let core = Core { comm: main, notes, node, committed: HashMap::new(), adds_seen: u64::MAX, rounds: 0, steps: 0 };
+    let core = Core {
+        comm: main,
+        notes,
+        node,
+        committed: HashMap::new(),
+        watch: Watch::default(),
+        rounds: 0,
+        steps: 0,
+        heard: Instant::now(),
+    };
     Ok(Arc::new(Shared::new(id, rank, size, roster, Slot::Free(Box::new(core)))))
 }
 

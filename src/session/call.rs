@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
 use super::{CallError, Core, Ended, Shared, attach, jobs};
-use crate::comm::{Collective, Comm, Local};
+use crate::comm::{Collective, Local};
 use crate::config::Timeout;
 use crate::error::Undone;
 use crate::host::dl::{self, Library};
@@ -148,11 +148,10 @@ impl Call {
 
     /// Before anything is sent: has another MPI come in?
     fn first_look(&mut self) -> Result<(), CallError> {
-        let Some(core) = self.core.as_ref() else { return Ok(()) };
-        if crate::intercept::maps::adds() != core.adds_seen {
-            attach::refuse_other_mpi()?;
+        match self.core.as_mut().is_some_and(|core| jobs::tell_mapped(core)) {
+            true => attach::refuse_other_mpi(),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn lose(&self, lost: wait::Lost) -> CallError {
@@ -169,9 +168,9 @@ impl Call {
         let place =
             Place { rank: self.shared.rank, size: self.shared.size, step: core.steps, phase, what, host_of: &host_of };
         // Word may have been left while this rank was busy with a job, or with something else.
-        let waited = wait::look_up(&mut core.notes, &self.budget, &place)
-            .and_then(|()| core.comm.start(collective).map_err(wait::Lost::from))
-            .and_then(|()| wait::collective(&mut core.comm, &mut core.notes, &mut self.budget, &place));
+        let late = wait::may_be_late(core.heard, &self.budget);
+        let waited = wait::collective(&mut core.comm, collective, &mut core.notes, &mut self.budget, &place, late);
+        core.heard = Instant::now();
         waited.map(Given::Collective).map_err(|lost| self.lose(lost))
     }
 

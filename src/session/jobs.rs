@@ -3,9 +3,9 @@
 //! Whatever goes wrong here becomes a value for the next collective.
 
 use super::{Core, Shared, lock};
+use crate::comm::mpi::world;
 use crate::host::{Opener, dl};
 use crate::importer::ImportJob;
-use crate::intercept::maps;
 use crate::outcome::Failure;
 use crate::plan::{Copies, Item, Plan, What};
 use crate::ranks::RankSet;
@@ -43,14 +43,14 @@ fn covers(had: OpenFlags, wanted: OpenFlags) -> bool {
     !wanted.contains(OpenFlags::GLOBAL) || had.contains(OpenFlags::GLOBAL)
 }
 
-/// The host hears of objects that anybody has mapped since; one number tells whether there are any.
-fn tell_mapped(core: &mut Core) {
-    let adds = maps::adds();
-    if adds != core.adds_seen {
-        core.adds_seen = adds;
-        let paths = maps::mapped().into_iter().map(|object| object.path).collect();
-        dl::host(None).note_mapped(paths);
+/// The host hears of objects that anybody has mapped since. Whether an MPI is among them.
+pub(super) fn tell_mapped(core: &mut Core) -> bool {
+    let news = core.watch.news();
+    let mpi = news.iter().any(|path| world::is_mpi(path));
+    if !news.is_empty() {
+        dl::host(None).note_mapped(news);
     }
+    mpi
 }
 
 fn tried(shared: &Shared, items: &[(u32, Item)], mut attempt: impl FnMut(&Item) -> Result<(), Failure>) -> Done {

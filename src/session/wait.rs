@@ -4,13 +4,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::comm::{Agreed, Comm, CommError, Control, Reply};
+use crate::comm::{Agreed, Collective, Comm, CommError, Control, Reply};
 use crate::error::{Missed, Phase};
 use crate::rollcall::RollCall;
 use crate::wire::Here;
 
 /// Without a deadline a wait says after this long that it waits.
 const TALK_AFTER: Duration = Duration::from_secs(60);
+/// Nobody gives up within this time of the last collective, unless with a deadline of this order.
+const LATE: Duration = Duration::from_secs(1);
 /// Polls before it is believed that no note has come.
 const LOOKS: u32 = 3;
 /// How often notes are looked for, and for how long a wait yields before it naps.
@@ -72,8 +74,9 @@ pub fn wait<T>(
         return Ok(done);
     }
     let start = Instant::now();
-    let mut notes_at = Duration::ZERO;
+    let mut notes_at = NOTES_EVERY;
     let mut nap = Duration::from_micros(20);
+    let mut looks = 0u32;
     loop {
         if let Some(done) = test()? {
             budget.spent += start.elapsed();
@@ -100,13 +103,26 @@ pub fn wait<T>(
                 );
             }
         }
+        looks = looks.wrapping_add(1);
         if waited < EAGER {
-            std::thread::yield_now();
+            // MPI's own progress may yield already, where it knows that cores are crowded; one yield more in a few looks is
+            // enough where it does not.
+            if looks.is_multiple_of(8) {
+                std::thread::yield_now();
+            }
         } else {
             std::thread::sleep(nap);
             nap = (nap * 2).min(LONGEST_NAP);
         }
     }
+}
+
+/// Whether others may have given up since this rank last heard of them: then it looks for notes before it starts a
+/// collective, and again before it believes the reply. Looking makes MPI progress, which on crowded cores yields to every
+/// other process: a round in a row of rounds does not do it.
+pub fn may_be_late(heard: Instant, budget: &Budget) -> bool {
+    let shortest = budget.left().map_or(LATE, |left| LATE.min(left / 4));
+    heard.elapsed() >= shortest
 }
 
 /// Looks for notes that came while this rank was away: before anything is started, and again before a reply is believed. The
@@ -162,14 +178,22 @@ fn roll_call(
     }
 }
 
-/// [`wait`] for the collective that was started on `comm`.
+/// Starts a collective and waits for it; `late` as [`may_be_late`] says.
 pub fn collective(
     comm: &mut dyn Comm,
+    collective: Collective,
     control: &mut dyn Control,
     budget: &mut Budget,
     place: &Place<'_>,
+    late: bool,
 ) -> Result<Agreed<Reply>, Lost> {
+    if late {
+        look_up(control, budget, place)?;
+    }
+    comm.start(collective)?;
     let reply = wait(control, budget, place, || comm.test())?;
-    look_up(control, budget, place)?;
+    if late {
+        look_up(control, budget, place)?;
+    }
     Ok(reply)
 }

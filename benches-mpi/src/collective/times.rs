@@ -28,13 +28,8 @@ enum Way {
 
 const WAYS: [Way; 3] = [Way::Dlcast, Way::ByHand(Style::NonBlocking), Way::ByHand(Style::Blocking)];
 
-const CASES: [Case; 5] = [
-    Case::Nobody,
-    Case::All(Size::Small),
-    Case::One(Size::Small),
-    Case::All(Size::Large),
-    Case::One(Size::Large),
-];
+const CASES: [Case; 5] =
+    [Case::Nobody, Case::All(Size::Small), Case::One(Size::Small), Case::All(Size::Large), Case::One(Size::Large)];
 
 /// Prints a table.
 ///

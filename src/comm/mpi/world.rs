@@ -107,7 +107,7 @@ pub fn refuse_other_mpi(bound: Option<PathBuf>, mapped: &[PathBuf]) -> Result<()
 }
 
 /// The C library of an MPI by its file name: libmpi.so.40, libmpich.so.12, libmpi_cray.so.12; not libmpi_mpifh.
-fn is_mpi(path: &std::path::Path) -> bool {
+pub fn is_mpi(path: &std::path::Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
     let stem = name.split(".so").next().unwrap_or("");
     // auditwheel puts a hash behind the name: libmpi-1a2b3c4d.so.40.

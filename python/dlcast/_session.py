@@ -340,6 +340,8 @@ def _module_name(module: object) -> str:
 def _library(path: str | bytes | os.PathLike[Any], mode: int) -> tuple[bytes, int]:
     if not isinstance(mode, int):
         raise TypeError(f'"mode" arg to "load_global" must be an int, not {type(mode).__name__}')
+    if not 0 <= mode < 1 << 31:
+        raise ValueError(f'"mode" arg to "load_global" is no mode of dlopen: {mode:#x}')
     name = os.fsencode(path)
     if not name or b"\0" in name:
         raise ValueError(f'"path" arg to "load_global" names no file: {path!r}')

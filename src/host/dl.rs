@@ -5,8 +5,8 @@
 //! later request, without a second run of its constructors.
 
 use std::cell::Cell;
-use std::collections::{HashMap, HashSet};
-use std::ffi::c_void;
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString, c_void};
 use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use libloading::os::unix;
 
-use super::identify::{Identifier, IdentifyError};
+use super::identify::{Identifier, IdentifyError, Stamp};
 use super::node::NodeCache;
 use super::{Opener, search};
 use crate::error::Phase;
@@ -78,8 +78,9 @@ pub struct Host {
     /// Where a file of an identity was found on this rank.
     places: HashMap<Identity, PathBuf>,
     held: HashMap<Identity, Held>,
-    /// Files that are mapped, by whomever; and by size, because a copy has the same.
-    mapped: HashSet<PathBuf>,
+    /// Names under which files are mapped, by whomever, and which files they were when that was noticed; and by size,
+    /// because a copy has the same.
+    mapped: HashMap<OsString, Stamp>,
     by_size: HashMap<u64, Vec<PathBuf>>,
 }
 
@@ -125,7 +126,32 @@ impl Opening<'_> {
     /// Mapped files that could be this library by their size, and are.
     fn mapped_copies(&mut self, identity: &Identity) -> Vec<PathBuf> {
         let alike = self.host.by_size.get(&identity.size).cloned().unwrap_or_default();
+        // What lies at a path now may have been put there after another file was mapped from it.
+        let is_same_file = |path: &PathBuf| {
+            let stamp = std::fs::metadata(path).map(|meta| Stamp::of(&meta)).ok();
+            stamp.is_some() && stamp.as_ref() == self.host.mapped.get(path.as_os_str())
+        };
+        let alike: Vec<PathBuf> = alike.into_iter().filter(is_same_file).collect();
         alike.into_iter().filter(|path| self.identify(path).is_ok_and(|found| found == *identity)).collect()
+    }
+
+    /// The loader compares names before it looks at files, and would answer a file that was put in an older one's place with
+    /// the older one. Under a name that it does not know, it looks.
+    fn detour(&self, path: PathBuf) -> PathBuf {
+        // Compared as text, as the loader does: to `Path`, /x/./y is /x/y.
+        let is_known = |name: &OsStr| {
+            self.host.mapped.contains_key(name) || self.host.held.values().any(|held| held.path.as_os_str() == name)
+        };
+        let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else { return path };
+        let mut open_as = path.clone().into_os_string();
+        let mut folder = folder.as_os_str().to_os_string();
+        while is_known(&open_as) {
+            folder.push("/.");
+            open_as = folder.clone();
+            open_as.push("/");
+            open_as.push(file);
+        }
+        open_as.into()
     }
 
     /// The loader would answer a file that was rewritten in place with the older content that it has open.
@@ -240,6 +266,7 @@ impl Opener for Opening<'_> {
         if let Some(older) = self.rewritten(&path) {
             return Err(Failure::new(Phase::Open, older));
         }
+        let path = self.detour(path);
         OPENING.set(true);
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
@@ -279,11 +306,11 @@ impl Opener for Opening<'_> {
 
     fn note_mapped(&mut self, paths: Vec<PathBuf>) {
         for path in paths {
-            if !self.host.mapped.contains(&path)
+            if !self.host.mapped.contains_key(path.as_os_str())
                 && let Ok(meta) = std::fs::metadata(&path)
             {
                 self.host.by_size.entry(meta.size()).or_default().push(path.clone());
-                self.host.mapped.insert(path);
+                self.host.mapped.insert(path.into_os_string(), Stamp::of(&meta));
             }
         }
     }

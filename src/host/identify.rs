@@ -17,7 +17,8 @@ use crate::layers::elf::{self, ElfError};
 pub struct Stamp(pub [u64; 7]);
 
 impl Stamp {
-    fn of(meta: &Metadata) -> Self {
+    /// Of a file that was looked at.
+    pub fn of(meta: &Metadata) -> Self {
         // Times are signed; only their equality counts.
         let bits = |time: i64| u64::from_ne_bytes(time.to_ne_bytes());
         Stamp([

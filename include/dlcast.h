@@ -43,6 +43,11 @@
 #define DLCAST_NESTED 6
 
 /*
+ Another thread of this rank is in a call of the same session, and did not return in time; nothing was sent.
+ */
+#define DLCAST_BUSY 7
+
+/*
  dlcast_call_step, dlcast_import_next: there is a job to do.
  */
 #define DLCAST_JOB 100

@@ -76,7 +76,7 @@ class Jobs:
         self._owner = owner
         self._interrupts = interrupts
         # What the jobs since the last verdicts brought into sys.modules.
-        self._fresh: dict[str, ModuleType] = {}
+        self._fresh: dict[str, ModuleType | None] = {}
         self._decided = False
         self.interrupt: KeyboardInterrupt | None = None
         """What a module body was stopped by; the caller has to raise it when the round is over."""
@@ -95,8 +95,12 @@ class Jobs:
                 # Files may have appeared since a directory was last listed.
                 importlib.invalidate_caches()
             self._interrupts.admitted = True
-            import_here(name)
+            module = import_here(name)
             self._interrupts.admitted = False
+            if module is None:
+                raise ModuleNotFoundError(
+                    f"import of {name} halted; its body put None in sys.modules", name=name
+                )
         except BaseException as error:
             # SystemExit and KeyboardInterrupt, too, are answers that all ranks wait for.
             self._interrupts.admitted = False
@@ -118,8 +122,13 @@ class Jobs:
     def undo(self, name: str) -> None:
         """Takes the module out of sight, unless the program itself had imported it."""
         self._decided = True
-        module = self._fresh.pop(name, None)
-        if module is not None and sys.modules.get(name) is module:
+        if name not in self._fresh:
+            return
+        module = self._fresh.pop(name)
+        if module is None:
+            # There is nothing to park: the body itself put None there.
+            sys.modules.pop(name, None)
+        elif sys.modules.get(name) is module:
             parking.park(name, module)
 
 

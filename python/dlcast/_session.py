@@ -96,6 +96,7 @@ class Session:
     def sync(self, *, timeout: float | None = None) -> SyncReport:
         """As `dlcast.sync`, for the ranks of this session."""
         _refuse_inside_import("sync")
+        self._argument(lambda: None, timeout)
         return sync_report(self._call("DLCAST_VERB_SYNC", None, 0, timeout))
 
     def record(self) -> AbstractContextManager[None]:
@@ -106,11 +107,14 @@ class Session:
 
     def _argument(self, read: Callable[[], _T], timeout: float | None) -> _T:
         """A bad argument still takes part in the round: the other ranks are in it, and must not hang."""
+        usable = None
         try:
+            _seconds(timeout)
+            usable = timeout
             return read()
         except Exception as error:
             if not _importer.inside_import():
-                self._call("DLCAST_VERB_INVALID", str(error).encode(errors="backslashreplace"), 0, timeout)
+                self._call("DLCAST_VERB_INVALID", str(error).encode(errors="backslashreplace"), 0, usable)
             raise
 
     def _record(self, request: _Request) -> None:

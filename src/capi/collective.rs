@@ -3,9 +3,12 @@
 use std::ffi::{CString, c_char, c_void};
 use std::sync::LazyLock;
 
-use super::translate::{self, LAST_ERROR, LAST_REPORT, c_text, invalid, options, put, report, run, text};
+use super::translate::{
+    self, LAST_ERROR, LAST_REPORT, c_text, invalid, options, put, report, run, session_to_call, text,
+};
 use super::types::*;
 use crate::comm::mpi::UserComm;
+use crate::request::Request;
 use crate::session::{Session, attach, record};
 
 /// The version of the library, "0.1.0".
@@ -98,9 +101,9 @@ pub unsafe extern "C" fn dlcast_load_global(
     handle: *mut *mut c_void,
 ) -> dlcast_status {
     run(|| {
-        let session = translate::session(session, timeout)?;
+        let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
-        let path = unsafe { text(path, "path") };
+        let path = sound.and_then(|()| unsafe { text(path, "path") });
         let request = record::or_invalid(path.and_then(|path| record::library(path, translate::flags(flags)?)));
         let (status, raw) = report(&session.finish(session.begin(Some(request), None)?)?);
         if !handle.is_null() {
@@ -123,9 +126,10 @@ pub unsafe extern "C" fn dlcast_import_global(
     timeout: f64,
 ) -> dlcast_status {
     run(|| {
-        let session = translate::session(session, timeout)?;
+        let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
-        let request = record::or_invalid(unsafe { text(module, "module") }.and_then(record::module));
+        let module = sound.and_then(|()| unsafe { text(module, "module") });
+        let request = record::or_invalid(module.and_then(record::module));
         Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
     })
 }
@@ -135,7 +139,8 @@ pub unsafe extern "C" fn dlcast_import_global(
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_sync(session: dlcast_session, timeout: f64) -> dlcast_status {
     run(|| {
-        let session = translate::session(session, timeout)?;
-        Ok(report(&session.finish(session.begin(None, None)?)?).0)
+        let (session, sound) = session_to_call(session, timeout)?;
+        let request = sound.err().map(|error| Request::Invalid { message: error.to_string() });
+        Ok(report(&session.finish(session.begin(request, None)?)?).0)
     })
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::translate::{self, c_text, invalid, put, report, run, text};
+use super::translate::{self, c_text, invalid, put, report, run, session_to_call, text};
 use super::types::*;
 use crate::error::Phase;
 use crate::importer::{self, ImportJob};
@@ -38,10 +38,11 @@ pub unsafe extern "C" fn dlcast_call_begin(
     call: *mut dlcast_call,
 ) -> dlcast_status {
     run(|| {
-        let session = translate::session(session, timeout)?;
+        let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
         let name = || unsafe { text(name, "name") };
         let request = match verb {
+            _ if sound.is_err() => sound.err().map(|error| Request::Invalid { message: error.to_string() }),
             DLCAST_VERB_SYNC => None,
             DLCAST_VERB_LOAD => {
                 Some(record::or_invalid(name().and_then(|name| record::library(name, translate::flags(flags)?))))

@@ -37,6 +37,7 @@ pub(super) fn fail(error: &CallError) -> dlcast_status {
         CallError::Ended(_) => (DLCAST_BROKEN, json!({})),
         CallError::Invalid(_) => (DLCAST_INVALID, json!({})),
         CallError::Nested => (DLCAST_NESTED, json!({})),
+        CallError::Busy => (DLCAST_BUSY, json!({})),
         CallError::Comm(_) | CallError::Wire(_) => (DLCAST_MPI, json!({})),
     };
     leave_report(&report);
@@ -88,6 +89,17 @@ pub(super) fn options(mode: i32, timeout: f64) -> Result<Options, CallError> {
         other => return Err(invalid(format!("{other} is no mode"))),
     };
     Ok(Options { mode, timeout: Timeout::from_seconds(timeout).map_err(invalid)? })
+}
+
+/// The session for a collective call; a timeout that is none must not keep this rank from the round that the others are in.
+pub(super) fn session_to_call(
+    handle: dlcast_session,
+    timeout: f64,
+) -> Result<(Session, Result<(), CallError>), CallError> {
+    match Timeout::from_seconds(timeout) {
+        Ok(_) => Ok((session(handle, timeout)?, Ok(()))),
+        Err(wrong) => Ok((session(handle, -1.0)?, Err(invalid(wrong)))),
+    }
 }
 
 pub(super) fn session(handle: dlcast_session, timeout: f64) -> Result<Session, CallError> {

@@ -26,6 +26,8 @@ pub const DLCAST_INVALID: i32 = 4;
 pub const DLCAST_MPI: i32 = 5;
 /// Called from inside a constructor or a module body that a call of the same session runs: recorded, not waited for.
 pub const DLCAST_NESTED: i32 = 6;
+/// Another thread of this rank is in a call of the same session, and did not return in time; nothing was sent.
+pub const DLCAST_BUSY: i32 = 7;
 /// dlcast_call_step, dlcast_import_next: there is a job to do.
 pub const DLCAST_JOB: i32 = 100;
 

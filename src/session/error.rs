@@ -18,6 +18,11 @@ pub enum CallError {
     /// The session became unusable earlier.
     #[error("the session is unusable: {0}")]
     Ended(Ended),
+    /// Another thread of this rank is in a call of the same session, and did not return in time. Nothing was sent.
+    #[error(
+        "another thread of this rank is in a call of the same session, and did not return in time; does it wait for this one?"
+    )]
+    Busy,
     /// A bad argument or setting. Nothing was sent.
     #[error("{0}")]
     Invalid(String),

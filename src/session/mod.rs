@@ -132,8 +132,7 @@ impl Shared {
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                let text = "another thread of this rank is in a call of the same session, and did not return in time";
-                return Err(CallError::Invalid(text.into()));
+                return Err(CallError::Busy);
             }
             let pause = left.unwrap_or(Duration::from_secs(60));
             slot = self.freed.wait_timeout(slot, pause).unwrap_or_else(PoisonError::into_inner).0;

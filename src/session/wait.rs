@@ -11,6 +11,9 @@ use crate::wire::Here;
 
 /// Without a deadline a wait says after this long that it waits.
 const TALK_AFTER: Duration = Duration::from_secs(60);
+/// Tests between two looks at the clock. On crowded cores every test yields to the other processes, and comes back to cold
+/// caches: what is done in between should be little.
+const BATCH: u32 = 32;
 /// Nobody gives up within this time of the last collective, unless with a deadline of this order.
 const LATE: Duration = Duration::from_secs(1);
 /// Polls before it is believed that no note has come.
@@ -76,11 +79,13 @@ pub fn wait<T>(
     let start = Instant::now();
     let mut notes_at = NOTES_EVERY;
     let mut nap = Duration::from_micros(20);
-    let mut looks = 0u32;
+    let mut tests = BATCH;
     loop {
-        if let Some(done) = test()? {
-            budget.spent += start.elapsed();
-            return Ok(done);
+        for _ in 0..tests {
+            if let Some(done) = test()? {
+                budget.spent += start.elapsed();
+                return Ok(done);
+            }
         }
         let waited = start.elapsed();
         if waited >= notes_at {
@@ -103,14 +108,11 @@ pub fn wait<T>(
                 );
             }
         }
-        looks = looks.wrapping_add(1);
         if waited < EAGER {
-            // MPI's own progress may yield already, where it knows that cores are crowded; one yield more in a few looks is
-            // enough where it does not.
-            if looks.is_multiple_of(8) {
-                std::thread::yield_now();
-            }
+            // MPI's own progress may have yielded, where it knows that cores are crowded.
+            std::thread::yield_now();
         } else {
+            tests = 1;
             std::thread::sleep(nap);
             nap = (nap * 2).min(LONGEST_NAP);
         }

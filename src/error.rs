@@ -154,7 +154,12 @@ impl fmt::Display for Missed {
         if self.missing.is_empty() && self.behind.is_empty() {
             f.write_str("; every rank answered, so the deadline was too short: give a longer timeout")?;
         } else {
-            f.write_str("; every rank of the communicator must make the call: see what these ranks do instead")?;
+            f.write_str(match self.phase {
+                Phase::Stage | Phase::Decide => {
+                    "; they may still be opening or importing: see what holds them, or give a longer timeout"
+                }
+                _ => "; every rank of the communicator must make the call: see what these ranks do instead",
+            })?;
         }
         Ok(())
     }

@@ -71,6 +71,8 @@ pub enum Request {
         spelling: String,
         /// The mode of dlopen.
         flags: OpenFlags,
+        /// The program has opened it already, and means that one, not what lies at the path by now.
+        opened: bool,
     },
     /// Import this Python module.
     Module {

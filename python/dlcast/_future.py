@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import threading
 from collections.abc import Callable
 from types import ModuleType
 
@@ -13,10 +14,11 @@ from dlcast._report import SyncReport
 class Future:
     """An import that travels with the next round of its session."""
 
-    def __init__(self, name: str, sync: Callable[[float | None], SyncReport]) -> None:
-        """`sync` runs a round, if it comes to that."""
+    def __init__(self, name: str, sync: Callable[[float | None], SyncReport], turn: threading.Lock) -> None:
+        """`sync` runs a round, if it comes to that; `turn` belongs to the thread that does so."""
         self._name = name
         self._sync = sync
+        self._turn = turn
         self._done = False
         self._error: GlobalImportError | None = None
 
@@ -42,7 +44,10 @@ class Future:
     def exception(self, timeout: float | None = None) -> GlobalImportError | None:
         """What `result` would raise, or None. Collective while it is pending."""
         if not self._done:
-            self._sync(timeout)
+            # Another thread's round decides this future, too: the other ranks make one round, not two.
+            with self._turn:
+                if not self._done:
+                    self._sync(timeout)
         if not self._done:
             raise SessionError(f"the round did not decide about the import of `{self._name}`")
         return self._error

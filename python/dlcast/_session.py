@@ -6,6 +6,7 @@ import ctypes
 import math
 import os
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class _Pending:
     def __init__(self) -> None:
         self.requests: list[_Request] = []
         self.futures: dict[str, list[Future]] = {}
+        self.turn = threading.Lock()
 
 
 class Session:
@@ -48,6 +50,8 @@ class Session:
         """Of a session that the library has made."""
         self._handle = handle
         self._futures: dict[str, list[Future]] = {}
+        # One thread at a time runs a round for its future: the round may decide the futures of the others.
+        self._turn = threading.Lock()
         self._timeout: float | None = None
         self.rank, self.size = _native.native().rank_and_size(handle)
 
@@ -125,7 +129,7 @@ class Session:
             library.record_module(self._handle, request.name)
 
     def _promise(self, name: str) -> Future:
-        future = Future(name, lambda seconds: self.sync(timeout=seconds))
+        future = Future(name, lambda seconds: self.sync(timeout=seconds), self._turn)
         # Known before it is recorded: a round of another thread may decide at once.
         self._futures.setdefault(name, []).append(future)
         self._record(_Request(name))
@@ -181,7 +185,7 @@ class _Unattached:
         name = _module_name(module)
         if block:
             return _import_nested(self._pending.requests.append, name, check_depth)
-        future = Future(name, lambda seconds: sync(self._comm, timeout=seconds))
+        future = Future(name, lambda seconds: sync(self._comm, timeout=seconds), self._pending.turn)
         self._pending.futures.setdefault(name, []).append(future)
         self._pending.requests.append(_Request(name))
         return future
@@ -361,7 +365,9 @@ def _key(comm: Any) -> int:
     if mpi is not None:
         if comm == mpi.COMM_WORLD:
             return _key(None)
-        if isinstance(comm, mpi.Comm) and (comm == mpi.COMM_NULL or not isinstance(comm, mpi.Intracomm)):
+        if isinstance(comm, mpi.Comm) and comm == mpi.COMM_NULL:
+            raise TypeError("expecting an intracommunicator, not a null one (COMM_NULL, or freed)")
+        if isinstance(comm, mpi.Comm) and not isinstance(comm, mpi.Intracomm):
             raise TypeError(f"expecting an intracommunicator, not {comm!r}")
         # Open MPI aborts the job when py2f is called then.
         if mpi.Is_finalized() or not mpi.Is_initialized():

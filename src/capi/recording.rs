@@ -85,8 +85,15 @@ pub unsafe extern "C" fn dlcast_recording_opened(
     path: *const c_char,
     flags: i32,
 ) -> dlcast_status {
-    // SAFETY: as this function asks.
-    with_recording(recording, |recording| recording.opened(unsafe { text(path, "path")? }, translate::flags(flags)?))
+    with_recording(recording, |recording| {
+        // SAFETY: as this function asks.
+        let opened = unsafe { text(path, "path") }.and_then(|path| recording.opened(path, translate::flags(flags)?));
+        // The program has opened it: what is wrong is that it cannot travel, which the round tells all ranks.
+        opened.or_else(|error| {
+            recording.refused(error.to_string());
+            Ok(())
+        })
+    })
 }
 
 /// What is opened from here to the matching dlcast_recording_cover_end belongs to a module request.

@@ -109,6 +109,12 @@ pub enum CommError {
     /// Too late.
     #[error("MPI has been finalised; dlcast must be called before MPI_Finalize")]
     Finalized,
+    /// A child process has its parent's memory, not its place in the job.
+    #[error("this process was forked from the rank with process id {parent}, and is no rank itself: call dlcast there")]
+    Forked {
+        /// The process id of the rank.
+        parent: u32,
+    },
     /// The handle is no communicator that can be used.
     #[error("expecting an intracommunicator, found {0}")]
     NotIntra(&'static str),

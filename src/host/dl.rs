@@ -78,9 +78,11 @@ pub struct Host {
     /// Where a file of an identity was found on this rank.
     places: HashMap<Identity, PathBuf>,
     held: HashMap<Identity, Held>,
-    /// Names under which files are mapped, by whomever, and which files they were when that was noticed; and by size,
-    /// because a copy has the same.
-    mapped: HashMap<OsString, Stamp>,
+    /// Why what was looked for last was not found, by spelling.
+    unfound: HashMap<String, Failure>,
+    /// Names under which files are mapped, by whomever, and which files these are (none: one that is gone from there); and
+    /// by size, because a copy has the same.
+    mapped: HashMap<OsString, Option<Stamp>>,
     by_size: HashMap<u64, Vec<PathBuf>>,
 }
 
@@ -126,12 +128,7 @@ impl Opening<'_> {
     /// Mapped files that could be this library by their size, and are.
     fn mapped_copies(&mut self, identity: &Identity) -> Vec<PathBuf> {
         let alike = self.host.by_size.get(&identity.size).cloned().unwrap_or_default();
-        // What lies at a path now may have been put there after another file was mapped from it.
-        let is_same_file = |path: &PathBuf| {
-            let stamp = std::fs::metadata(path).map(|meta| Stamp::of(&meta)).ok();
-            stamp.is_some() && stamp.as_ref() == self.host.mapped.get(path.as_os_str())
-        };
-        let alike: Vec<PathBuf> = alike.into_iter().filter(is_same_file).collect();
+        let alike: Vec<PathBuf> = alike.into_iter().filter(|path| self.is_as_mapped(path)).collect();
         alike.into_iter().filter(|path| self.identify(path).is_ok_and(|found| found == *identity)).collect()
     }
 
@@ -164,6 +161,22 @@ impl Opening<'_> {
         ))
     }
 
+    /// What lies at a path now may have been put there after another file was mapped from it.
+    fn is_as_mapped(&self, path: &Path) -> bool {
+        match self.host.mapped.get(path.as_os_str()) {
+            Some(mapped) => *mapped == std::fs::metadata(path).map(|meta| Stamp::of(&meta)).ok(),
+            None => true,
+        }
+    }
+
+    /// Why `spelling` meant nothing when it was looked for; where it was not, it is now.
+    fn why_unfound(&mut self, spelling: &str) -> Result<(), Failure> {
+        match self.host.unfound.get(spelling) {
+            Some(failure) => Err(failure.clone()),
+            None => self.locate(spelling).map(|_found| ()),
+        }
+    }
+
     /// The library for a caller, after commit.
     pub fn library(&self, identity: &Identity) -> Option<Library> {
         let held = self.host.held.get(identity)?;
@@ -177,15 +190,30 @@ impl Opening<'_> {
 }
 
 impl Opener for Opening<'_> {
-    fn find(&mut self, spelling: &str, flags: OpenFlags) -> Wanted {
-        let mut wanted =
-            Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags: flags.settled() };
-        if let Ok((path, identity)) = self.locate(spelling)
-            && let Some(text) = path.to_str()
+    fn find(&mut self, spelling: &str, flags: OpenFlags, opened: bool) -> Wanted {
+        let flags = flags.settled();
+        let mut wanted = Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags };
+        let mut found = self.locate(spelling);
+        if let Ok((path, _)) = &found
+            && opened
+            && !self.is_as_mapped(path)
         {
-            wanted.path = Some(text.into());
-            wanted.identity = Some(identity.clone());
-            self.host.places.entry(identity).or_insert(path);
+            let path = path.display();
+            let text = format!("{path}: was replaced after this process had opened it; open it when it is complete");
+            found = Err(Failure::new(Phase::Resolve, text));
+        }
+        match found {
+            Ok((path, identity)) => {
+                self.host.unfound.remove(spelling);
+                if let Some(text) = path.to_str() {
+                    wanted.path = Some(text.into());
+                    wanted.identity = Some(identity.clone());
+                    self.host.places.entry(identity).or_insert(path);
+                }
+            }
+            Err(failure) => {
+                self.host.unfound.insert(spelling.into(), failure);
+            }
         }
         wanted
     }
@@ -202,11 +230,8 @@ impl Opener for Opening<'_> {
     fn stage(&mut self, item: &Item) -> Result<(), Failure> {
         let crate::plan::What::Library(library) = &item.what else { return Ok(()) };
         let Some(identity) = &library.identity else {
-            return match library.spellings.first().map(|spelling| self.locate(spelling)) {
-                Some(Err(failure)) => Err(failure),
-                // This rank could load it, but no rank that asked for it can.
-                _ => Ok(()),
-            };
+            // Where this rank could load it, no rank that asked for it can.
+            return library.spellings.first().map_or(Ok(()), |spelling| self.why_unfound(spelling));
         };
         if self.host.held.contains_key(identity) {
             return Ok(());
@@ -249,9 +274,9 @@ impl Opener for Opening<'_> {
         let Some(identity) = &library.identity else {
             // It was not found when it was recorded; if it is there by now, other ranks do not know what it is.
             let spelling = library.spellings.first().map_or("", String::as_str);
-            return match self.locate(spelling) {
+            return match self.why_unfound(spelling) {
                 Err(failure) => Err(failure),
-                Ok(_) => Err(Failure::new(Phase::Resolve, format!("{spelling}: appeared only now; ask for it again"))),
+                Ok(()) => Err(Failure::new(Phase::Resolve, format!("{spelling}: appeared only now; ask for it again"))),
             };
         };
         if self.host.held.contains_key(identity) {
@@ -304,14 +329,21 @@ impl Opener for Opening<'_> {
         }
     }
 
-    fn note_mapped(&mut self, paths: Vec<PathBuf>) {
-        for path in paths {
-            if !self.host.mapped.contains_key(path.as_os_str())
-                && let Ok(meta) = std::fs::metadata(&path)
-            {
-                self.host.by_size.entry(meta.size()).or_default().push(path.clone());
-                self.host.mapped.insert(path.into_os_string(), Stamp::of(&meta));
+    fn has_opened(&self, path: &Path) -> bool {
+        self.host.held.values().any(|held| held.path.as_os_str() == path.as_os_str())
+    }
+
+    fn note_mapped(&mut self, files: Vec<(PathBuf, Option<u64>)>) {
+        for (path, inode) in files {
+            if self.host.mapped.contains_key(path.as_os_str()) {
+                continue;
             }
+            let meta = std::fs::metadata(&path).ok();
+            let meta = meta.filter(|meta| inode.is_none_or(|inode| inode == meta.ino()));
+            if let Some(meta) = &meta {
+                self.host.by_size.entry(meta.size()).or_default().push(path.clone());
+            }
+            self.host.mapped.insert(path.into_os_string(), meta.map(|meta| Stamp::of(&meta)));
         }
     }
 }

@@ -16,7 +16,7 @@ pub mod node;
 pub mod runtime;
 pub mod search;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::outcome::Failure;
 use crate::plan::{Item, Library};
@@ -25,8 +25,8 @@ use crate::request::OpenFlags;
 /// Opens libraries for a round. Implemented by [`dl::Host`], and by the simulation.
 pub trait Opener {
     /// What the caller means by `spelling`; never fails: a library that cannot be found or read has no identity, and
-    /// opening it says why.
-    fn find(&mut self, spelling: &str, flags: OpenFlags) -> Library;
+    /// opening it says why. `opened`: the program has it open, and means that one.
+    fn find(&mut self, spelling: &str, flags: OpenFlags, opened: bool) -> Library;
     /// The paths under which the program itself has opened copies of this library, if more than one.
     fn copies(&mut self, library: &Library) -> Vec<String>;
     /// Is there a file of the agreed identity? Opens nothing.
@@ -35,6 +35,8 @@ pub trait Opener {
     fn open(&mut self, library: &Library) -> Result<(), Failure>;
     /// Makes it as visible as its flags say.
     fn commit(&mut self, library: &Library) -> Result<(), Failure>;
-    /// Tells of files that have been mapped by anybody since the last call.
-    fn note_mapped(&mut self, paths: Vec<PathBuf>);
+    /// Whether it was this that mapped the file at `path`.
+    fn has_opened(&self, path: &Path) -> bool;
+    /// Tells of files that have been mapped by anybody since the last call, with the inode where another may lie there now.
+    fn note_mapped(&mut self, files: Vec<(PathBuf, Option<u64>)>);
 }

@@ -49,7 +49,7 @@ pub struct Watch {
 
 impl Watch {
     /// The objects that were mapped since the last look; after an unmapping, all that there are.
-    pub fn news(&mut self) -> Vec<PathBuf> {
+    pub fn news(&mut self) -> Vec<Mapped> {
         let mut news = Vec::new();
         let (mut place, mut known) = (0, self.known);
         each(|object| {
@@ -60,7 +60,7 @@ impl Watch {
                 known = if object.subs == self.subs { self.known } else { 0 };
                 (self.adds, self.subs) = (object.adds, object.subs);
             } else if place >= known && !object.name.is_empty() && !object.is_vdso() {
-                news.push(PathBuf::from(OsStr::from_bytes(object.name.to_bytes())));
+                news.push(Mapped { path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())), base: object.base });
             }
             place += 1;
             true
@@ -70,6 +70,25 @@ impl Watch {
         }
         news
     }
+}
+
+/// Which inode is mapped at each of these load bases, as the kernel tells (`/proc/self/maps`): what lies at an object's path by
+/// now may be another file. None where nothing is known.
+#[must_use]
+pub fn inodes(bases: &[usize]) -> Vec<Option<u64>> {
+    let text = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    let areas: Vec<_> = text.lines().filter_map(area).collect();
+    let inode = |base: &usize| areas.iter().find(|(range, _)| range.contains(base)).map(|(_, inode)| *inode);
+    bases.iter().map(inode).collect()
+}
+
+/// `7f1200000000-7f1200001000 r--p 00000000 fe:01 1234   /lib/libx.so`: addresses and inode; none for memory without a file.
+fn area(line: &str) -> Option<(std::ops::Range<usize>, u64)> {
+    let mut fields = line.split_ascii_whitespace();
+    let (start, end) = fields.next()?.split_once('-')?;
+    let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;
+    let inode = fields.nth(3)?.parse().ok()?;
+    (inode != 0).then_some((range, inode))
 }
 
 /// The file that holds `address`: a shared object's path as the loader knows it, or the program's own.
@@ -318,14 +337,22 @@ mod tests {
     fn a_watch_tells_each_newcomer_once() {
         let mut watch = Watch::default();
         let all = watch.news();
-        assert!(all.iter().any(|path| path.to_string_lossy().contains("libc.so")));
+        assert!(all.iter().any(|new| new.path.to_string_lossy().contains("libc.so")));
         let name = c"libBrokenLocale.so.1";
         // SAFETY: it has no constructor that could do harm.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
         assert!(!handle.is_null());
-        assert!(watch.news().iter().any(|path| path.ends_with("libBrokenLocale.so.1")));
-        assert!(watch.news().iter().all(|path| !path.ends_with("libBrokenLocale.so.1")));
+        assert!(watch.news().iter().any(|new| new.path.ends_with("libBrokenLocale.so.1")));
+        assert!(watch.news().iter().all(|new| !new.path.ends_with("libBrokenLocale.so.1")));
         assert!(mapped().iter().any(|m| m.path.ends_with("libBrokenLocale.so.1")));
+    }
+
+    #[test]
+    fn a_mapped_file_is_known_by_its_inode() {
+        use std::os::unix::fs::MetadataExt;
+        let libc = mapped().into_iter().find(|object| object.path.to_string_lossy().contains("libc.so")).unwrap();
+        let inode = std::fs::metadata(&libc.path).unwrap().ino();
+        assert_eq!(inodes(&[libc.base, 0]), [Some(inode), None]);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::error::Phase;
 use crate::host::dl;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
-use crate::intercept::maps::{self, Watch};
+use crate::intercept::maps;
 use crate::ranks::RankSet;
 use crate::wire::{self, Roster};
 
@@ -201,16 +201,7 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
     if let Some(node) = &mut node {
         node.unlink();
     }
-    let core = Core {
-        comm: main,
-        notes,
-        node,
-        committed: HashMap::new(),
-        watch: Watch::default(),
-        rounds: 0,
-        steps: 0,
-        heard: Instant::now(),
-    };
+    let core = Core { comm: main, notes, node, committed: HashMap::new(), rounds: 0, steps: 0, heard: Instant::now() };
     Ok(Arc::new(Shared::new(id, rank, size, roster, Slot::Free(Box::new(core)))))
 }
 

@@ -62,6 +62,10 @@ pub struct Call {
     current: Option<Option<u32>>,
     failed: Vec<(u32, Failure)>,
     after_imports: Option<Done>,
+    /// Modules that this rank has imported, and that have no verdict yet.
+    undecided: Vec<String>,
+    /// Why the call ends without a verdict, once these have been undone.
+    lost: Option<CallError>,
 }
 
 impl Call {
@@ -95,6 +99,8 @@ impl Call {
             current: None,
             failed: Vec::new(),
             after_imports: None,
+            undecided: Vec::new(),
+            lost: None,
         })
     }
 
@@ -102,8 +108,14 @@ impl Call {
     pub fn step(&mut self) -> Step {
         loop {
             if let Some((item, job)) = self.imports.pop_front() {
+                if let (Some(_), ImportJob::Import(name)) = (item, &job) {
+                    self.undecided.push(name.clone());
+                }
                 self.current = Some(item);
                 return Step::Job(job);
+            }
+            if let Some(error) = self.lost.take() {
+                return self.end(Err(error));
             }
             if let Some(done) = self.after_imports.take() {
                 self.given = Some(Given::Job(Local(self.with_imports(done))));
@@ -113,14 +125,19 @@ impl Call {
             };
             if !self.begun {
                 self.begun = true;
-                if let Err(error) = self.first_look() {
+                if let Err(error) = jobs::look_around() {
                     return self.end(Err(error));
                 }
             }
             match self.round.step(given) {
                 Ask::Collective(collective) => match self.collective(collective) {
                     Ok(given) => self.given = Some(given),
-                    Err(error) => return self.end(Err(error)),
+                    Err(error) => {
+                        // Without a verdict nothing stays visible. (Libraries are not visible before it.)
+                        let undecided = std::mem::take(&mut self.undecided);
+                        self.imports = undecided.into_iter().map(|name| (None, ImportJob::Undo(name))).collect();
+                        self.lost = Some(error);
+                    }
                 },
                 Ask::Job(job) => self.job(job),
                 Ask::Done(Ok(report)) => {
@@ -144,14 +161,6 @@ impl Call {
     /// How long an import worker is waited for.
     pub(super) fn patience(&self) -> Option<Duration> {
         self.budget.left()
-    }
-
-    /// Before anything is sent: has another MPI come in?
-    fn first_look(&mut self) -> Result<(), CallError> {
-        match self.core.as_mut().is_some_and(|core| jobs::tell_mapped(core)) {
-            true => attach::refuse_other_mpi(),
-            false => Ok(()),
-        }
     }
 
     fn lose(&self, lost: wait::Lost) -> CallError {
@@ -189,6 +198,7 @@ impl Call {
                 return;
             }
             Job::Settle { commit, undo } => {
+                self.undecided.clear();
                 self.imports = jobs::settle(core, &commit, &undo).into_iter().map(|job| (None, job)).collect();
                 self.after_imports = Some(Done::Settled);
                 return;

@@ -2,10 +2,14 @@
 //!
 //! Whatever goes wrong here becomes a value for the next collective.
 
-use super::{Core, Shared, lock};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{CallError, Core, Shared, lock};
 use crate::comm::mpi::world;
 use crate::host::{Opener, dl};
 use crate::importer::ImportJob;
+use crate::intercept::maps::{self, Watch};
 use crate::outcome::Failure;
 use crate::plan::{Copies, Item, Plan, What};
 use crate::ranks::RankSet;
@@ -14,14 +18,14 @@ use crate::round::Done;
 
 /// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
 pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> Plan {
-    tell_mapped(core);
+    tell_mapped();
     let requests: Vec<Request> = lock(&shared.pending).drain(..).chain(own).collect();
     let mut plan = Plan::default();
     let mut host = dl::host(core.node.as_mut());
     for request in requests {
         let (what, copies) = match request {
-            Request::Library { spelling, flags } => {
-                let library = host.find(&spelling, flags);
+            Request::Library { spelling, flags, opened } => {
+                let library = host.find(&spelling, flags, opened);
                 let paths = host.copies(&library);
                 let known = library.identity.as_ref().and_then(|identity| core.committed.get(identity));
                 if paths.is_empty() && known.is_some_and(|flags| covers(*flags, library.flags)) {
@@ -43,14 +47,36 @@ fn covers(had: OpenFlags, wanted: OpenFlags) -> bool {
     !wanted.contains(OpenFlags::GLOBAL) || had.contains(OpenFlags::GLOBAL)
 }
 
-/// The host hears of objects that anybody has mapped since. Whether an MPI is among them.
-pub(super) fn tell_mapped(core: &mut Core) -> bool {
-    let news = core.watch.news();
-    let mpi = news.iter().any(|path| world::is_mpi(path));
-    if !news.is_empty() {
-        dl::host(None).note_mapped(news);
+/// What the host has been told of: one a process, as the host is.
+static WATCH: Mutex<Option<Watch>> = Mutex::new(None);
+/// An MPI has come into the process that has not been found to be the right one.
+static MPI_CAME: AtomicBool = AtomicBool::new(true);
+
+/// The host hears of objects that anybody has mapped since.
+pub(super) fn tell_mapped() {
+    let news = lock(&WATCH).get_or_insert_default().news();
+    if news.is_empty() {
+        return;
     }
-    mpi
+    if news.iter().any(|new| world::is_mpi(&new.path)) {
+        MPI_CAME.store(true, Ordering::Relaxed);
+    }
+    let mut host = dl::host(None);
+    // The host knows what it has opened itself; of the rest the kernel knows which file it was.
+    let strangers: Vec<usize> = news.iter().filter(|new| !host.has_opened(&new.path)).map(|new| new.base).collect();
+    let inodes = if strangers.is_empty() { Vec::new() } else { maps::inodes(&strangers) };
+    let inode = |base| strangers.iter().position(|&known| known == base).and_then(|at| inodes[at]);
+    host.note_mapped(news.into_iter().map(|new| (new.path, inode(new.base))).collect());
+}
+
+/// Before anything is sent: has another MPI come in?
+pub(super) fn look_around() -> Result<(), CallError> {
+    tell_mapped();
+    if MPI_CAME.load(Ordering::Relaxed) {
+        super::attach::refuse_other_mpi()?;
+        MPI_CAME.store(false, Ordering::Relaxed);
+    }
+    Ok(())
 }
 
 fn tried(shared: &Shared, items: &[(u32, Item)], mut attempt: impl FnMut(&Item) -> Result<(), Failure>) -> Done {
@@ -59,7 +85,7 @@ fn tried(shared: &Shared, items: &[(u32, Item)], mut attempt: impl FnMut(&Item) 
 }
 
 pub(super) fn stage(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
-    tell_mapped(core);
+    tell_mapped();
     let mut host = dl::host(core.node.as_mut());
     tried(shared, items, |item| host.stage(item))
 }

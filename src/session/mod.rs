@@ -34,7 +34,6 @@ use crate::host::dl::Library;
 use crate::host::node::NodeCache;
 use crate::identity::Identity;
 use crate::importer;
-use crate::intercept::maps::Watch;
 use crate::request::{OpenFlags, Request};
 use crate::wire::Roster;
 
@@ -80,8 +79,6 @@ pub(crate) struct Core {
     node: Option<NodeCache>,
     /// Agreed, therefore equal on every rank: what needs no round any more.
     committed: HashMap<Identity, OpenFlags>,
-    /// What the host has been told of.
-    watch: Watch,
     rounds: u64,
     steps: u64,
     /// When this rank last took part in a collective.

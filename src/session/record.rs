@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{CallError, Session, Shared, lock};
+use super::{CallError, Session, Shared, jobs, lock};
 use crate::config;
 use crate::intercept::{maps, policy};
 use crate::layers::elf;
@@ -27,7 +27,7 @@ pub(crate) fn library(path: &str, flags: OpenFlags) -> Result<Request, CallError
         }
     };
     let flags = if flags.is_empty() { OpenFlags::NOW } else { flags };
-    Ok(Request::Library { spelling, flags: flags.settled() })
+    Ok(Request::Library { spelling, flags: flags.settled(), opened: false })
 }
 
 fn not_utf8(path: &str) -> CallError {
@@ -116,9 +116,14 @@ impl Recording {
     /// An explicit dlopen whose flags are known. Inside a covered stretch it belongs to the module.
     pub fn opened(&mut self, path: &str, flags: OpenFlags) -> Result<(), CallError> {
         if self.cover_depth == 0 && policy::counts(Path::new(path)) {
-            self.opened.push(library(path, flags)?);
+            self.opened.push(opened(library(path, flags)?));
         }
         Ok(())
+    }
+
+    /// An explicit dlopen that cannot travel: the round says why.
+    pub fn refused(&mut self, message: String) {
+        self.opened.push(Request::Invalid { message });
     }
 
     /// What is opened from here to the matching [`Recording::cover_end`] belongs to a module request.
@@ -147,6 +152,8 @@ impl Recording {
     /// Turns what was seen into requests.
     pub fn end(self) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
+        // Which files these are is noted now: something else may lie at their paths when the round comes.
+        jobs::tell_mapped();
         let mut requests = self.opened;
         let explicit: HashSet<PathBuf> = requests.iter().filter_map(file_of).collect();
         let new: Vec<PathBuf> = mapped()
@@ -156,13 +163,21 @@ impl Recording {
         for root in maps::roots(&new, names) {
             let known = std::fs::canonicalize(&root).is_ok_and(|real| explicit.contains(&real));
             if let (false, Some(path), false) = (known, root.to_str(), is_extension(&root)) {
-                requests.push(library(path, OpenFlags::NOW)?);
+                requests.push(opened(library(path, OpenFlags::NOW)?));
             }
         }
         requests.extend(self.modules.into_iter().map(|name| Request::Module { name }));
         lock(&self.shared.pending).extend(requests);
         Ok(())
     }
+}
+
+/// A request for what the program has open.
+fn opened(mut request: Request) -> Request {
+    if let Request::Library { opened, .. } = &mut request {
+        *opened = true;
+    }
+    request
 }
 
 /// The real file of an explicit request: a bare name is mapped by now.

@@ -147,7 +147,7 @@ fn identity_of(item: &Item) -> Option<&Identity> {
 /// What this rank meant by its request: known since it was gathered.
 fn own_identity(own: &Request) -> Option<Identity> {
     match own {
-        Request::Library { spelling, flags } => dl::host(None).find(spelling, *flags).identity,
+        Request::Library { spelling, flags, opened } => dl::host(None).find(spelling, *flags, *opened).identity,
         _ => None,
     }
 }

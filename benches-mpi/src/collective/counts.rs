@@ -31,7 +31,7 @@ pub fn run(job: &Job, session: &Session, maker: &mut Maker) -> bool {
     job.say("");
     job.say("round                                     collectives   messages   looks");
     let tree = 2 * (u64::try_from(job.size).unwrap_or(0) - 1);
-    // The broadcast and the vote on the files are left out by nobody, but a single rank never differs from itself.
+    // A single rank never differs from itself: no broadcast, and no vote on the files.
     let alone = job.size == 1;
     let one = if alone { 2 } else { 4 };
     let known = maker.fresh(job, Size::Small);

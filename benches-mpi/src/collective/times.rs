@@ -44,7 +44,7 @@ By hand: the same number of collectives (non-blocking, then MPI_Wait), one diges
 undoing, no comparison. Blocking: by hand with MPI_Allreduce and MPI_Bcast. A ratio is the median of the ratios of
 neighbours, with its quartiles. Processors: their time spent by all ranks together, which other programs disturb less.
 
-library  named by  |   dlcast   by hand  ratio            |  blocking  ratio | processors   by hand  ratio"
+library  named by  |   dlcast   by hand  ratio               | blocking  ratio | processors   by hand  ratio"
     ));
     for case in CASES {
         let mut taken = [const { Vec::new() }; WAYS.len()];
@@ -104,11 +104,10 @@ fn line(case: Case, taken: &[Vec<Took>; WAYS.len()]) -> String {
     let processor = taken.each_ref().map(|taken| taken.iter().map(|took| took.processor).collect::<Vec<f64>>());
     let [ours, by_hand, blocking] = wall.each_ref().map(|times| median(times));
     let ratio = ratios(&wall[0], &wall[1]);
+    let spread = format!("({:.2}-{:.2})", quartile(&ratio, 1), quartile(&ratio, 3));
     format!(
-        "{library:7}  {who:9} | {ours:8.3}  {by_hand:8.3}  {:5.2} ({:.2}-{:.2})\t  | {blocking:9.3}  {:5.2} | {:10.3}  {:8.3}  {:5.2}",
+        "{library:7}  {who:9} | {ours:8.3}  {by_hand:8.3}  {:5.2} {spread:13} | {blocking:8.3}  {:5.2} | {:10.3}  {:8.3}  {:5.2}",
         median(&ratio),
-        quartile(&ratio, 1),
-        quartile(&ratio, 3),
         median(&ratios(&wall[0], &wall[2])),
         median(&processor[0]),
         median(&processor[1]),

@@ -2,8 +2,8 @@
 
 use std::ffi::c_int;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use mpi::ffi;
 
@@ -34,13 +34,26 @@ pub fn is_up() -> bool {
     initialized() && !finalized()
 }
 
+/// The process that brought MPI up, or found it up; none yet.
+static RANK: AtomicU32 = AtomicU32::new(0);
+
+/// A forked child finds everything as it was in its parent, but MPI's messages are not for it.
+fn is_forked() -> Option<u32> {
+    let rank = RANK.load(Ordering::Relaxed);
+    (rank != 0 && rank != std::process::id()).then_some(rank)
+}
+
 /// MPI is up after this. Where nobody has initialised it, dlcast does, with MPI_THREAD_MULTIPLE, and finalises it at exit.
 pub fn bring_up() -> Result<(), CommError> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(parent) = is_forked() {
+        return Err(CommError::Forked { parent });
+    }
     if finalized() {
         return Err(CommError::Finalized);
     }
+    RANK.store(std::process::id(), Ordering::Relaxed);
     if !initialized() {
         let mut provided: c_int = 0;
         // SAFETY: null arguments are allowed; nobody has initialised MPI, and the lock keeps a second thread away.
@@ -55,7 +68,7 @@ pub fn bring_up() -> Result<(), CommError> {
 }
 
 extern "C" fn bring_down() {
-    if is_up() {
+    if is_up() && is_forked().is_none() {
         // SAFETY: MPI is up, and it was dlcast that initialised it.
         unsafe { ffi::MPI_Finalize() };
     }
@@ -63,6 +76,9 @@ extern "C" fn bring_down() {
 
 /// May this thread make MPI calls?
 pub fn may_call() -> Result<(), CommError> {
+    if let Some(parent) = is_forked() {
+        return Err(CommError::Forked { parent });
+    }
     if finalized() {
         return Err(CommError::Finalized);
     }

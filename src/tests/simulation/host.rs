@@ -116,7 +116,7 @@ impl Host {
     fn identify(&self, wish: Request) -> Item {
         let mut copies = Vec::new();
         let what = match wish {
-            Request::Library { spelling, flags } => {
+            Request::Library { spelling, flags, .. } => {
                 let found = self.spec.find(&spelling);
                 if let Some(paths) = found.as_ref().and_then(|(_, content)| self.spec.copies.get(content)) {
                     copies.push(Copies { rank: self.rank, paths: paths.clone() });

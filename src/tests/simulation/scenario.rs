@@ -167,7 +167,7 @@ pub fn global(content: Content) -> Request {
 
 /// A library as spelled.
 pub fn spelled(spelling: impl Into<String>, flags: OpenFlags) -> Request {
-    Request::Library { spelling: spelling.into(), flags }
+    Request::Library { spelling: spelling.into(), flags, opened: false }
 }
 
 /// A module.

@@ -124,7 +124,8 @@ fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
     let elf = elf::read_file(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source })?;
     io::Seek::rewind(&mut file).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
-    io::copy(&mut file, &mut hasher).map_err(io)?;
+    // In pieces that are large enough for BLAKE3's widest vectors; io::copy's are not (half the speed).
+    hasher.update_reader(&mut file).map_err(io)?;
     if hasher.count() != stamp.0[2] || Stamp::of(&file.metadata().map_err(io)?) != stamp {
         return Err(changed());
     }

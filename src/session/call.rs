@@ -13,6 +13,7 @@ use crate::comm::{Collective, Local};
 use crate::config::Timeout;
 use crate::error::Undone;
 use crate::host::dl::{self, Library};
+use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
 use crate::request::Request;
@@ -56,6 +57,8 @@ pub struct Call {
     given: Option<Given>,
     own: Option<Request>,
     own_sent: bool,
+    /// The library that the own request means on this rank.
+    means: Option<Identity>,
     budget: Budget,
     begun: bool,
     imports: VecDeque<(Option<u32>, ImportJob)>,
@@ -93,6 +96,7 @@ impl Call {
             given: Some(Given::Start),
             own,
             own_sent: false,
+            means: None,
             budget: Budget::new(limit),
             begun: false,
             imports: VecDeque::new(),
@@ -142,7 +146,8 @@ impl Call {
                 Ask::Job(job) => self.job(job),
                 Ask::Done(Ok(report)) => {
                     let sync = report::sync_report(&self.shared, &report);
-                    let own = self.own.as_ref().and_then(|own| report::own(&self.shared, own, &report));
+                    let own =
+                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.clone(), &report));
                     return self.end(Ok(Outcome { sync, own }));
                 }
                 // Every rank has read the same bytes, so every rank is here: the session goes on.
@@ -188,7 +193,12 @@ impl Call {
         let done = match job {
             Job::Gather => {
                 let own = if std::mem::replace(&mut self.own_sent, true) { None } else { self.own.clone() };
-                Done::Gathered(jobs::gather(&self.shared, core, own))
+                let asked = own.is_some();
+                let (plan, means) = jobs::gather(&self.shared, core, own);
+                if asked {
+                    self.means = means;
+                }
+                Done::Gathered(plan)
             }
             Job::Stage(items) => jobs::stage(&self.shared, core, &items),
             Job::Open(items) => jobs::open(&self.shared, core, &items),

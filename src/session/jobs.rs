@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{CallError, Core, Shared, lock};
 use crate::comm::mpi::world;
 use crate::host::{Opener, dl};
+use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::intercept::maps::{self, Watch};
 use crate::outcome::Failure;
@@ -17,15 +18,22 @@ use crate::request::{OpenFlags, Request};
 use crate::round::Done;
 
 /// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
-pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> Plan {
+///
+/// Also which library the own request means.
+pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> (Plan, Option<Identity>) {
     tell_mapped();
-    let requests: Vec<Request> = lock(&shared.pending).drain(..).chain(own).collect();
+    let mut means = None;
+    let recorded: Vec<Request> = lock(&shared.pending).drain(..).collect();
+    let requests = recorded.into_iter().map(|request| (request, false)).chain(own.map(|own| (own, true)));
     let mut plan = Plan::default();
     let mut host = dl::host(core.node.as_mut());
-    for request in requests {
+    for (request, is_own) in requests {
         let (what, copies) = match request {
             Request::Library { spelling, flags, opened } => {
                 let library = host.find(&spelling, flags, opened);
+                if is_own {
+                    means.clone_from(&library.identity);
+                }
                 let paths = host.copies(&library);
                 let known = library.identity.as_ref().and_then(|identity| core.committed.get(identity));
                 if paths.is_empty() && known.is_some_and(|flags| covers(*flags, library.flags)) {
@@ -39,7 +47,7 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
         };
         plan.add(Item { what, holders: RankSet::one(shared.rank), copies });
     }
-    plan
+    (plan, means)
 }
 
 /// Whether a library that was committed with `had` needs nothing done for `wanted`.

@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::Shared;
 use super::call::{Call, Own};
 use crate::error::{RankFailure, Undone};
-use crate::host::{Opener, dl};
 use crate::identity::Identity;
 use crate::outcome::{Cause, Verdict};
 use crate::plan::{Item, What};
@@ -117,9 +116,10 @@ fn undone(shared: &Shared, item: &Item, causes: &[Cause]) -> Undone {
 }
 
 /// What became of the request that the call itself made.
-pub(super) fn own(shared: &Shared, own: &Request, report: &Report) -> Option<Own> {
+///
+/// `mine` is the library that it means on this rank.
+pub(super) fn own(shared: &Shared, own: &Request, mine: Option<Identity>, report: &Report) -> Option<Own> {
     // Two ranks may mean different files by one spelling: this rank's own comes first.
-    let mine = own_identity(own);
     let mut verdicts = report.items.iter().rev().filter(|(item, _)| is(item, own));
     let first = verdicts.clone().next();
     let verdict = verdicts.find(|(item, _)| mine.is_some() && identity_of(item) == mine.as_ref()).or(first);
@@ -140,14 +140,6 @@ pub(super) fn own(shared: &Shared, own: &Request, report: &Report) -> Option<Own
 fn identity_of(item: &Item) -> Option<&Identity> {
     match &item.what {
         What::Library(library) => library.identity.as_ref(),
-        _ => None,
-    }
-}
-
-/// What this rank meant by its request: known since it was gathered.
-fn own_identity(own: &Request) -> Option<Identity> {
-    match own {
-        Request::Library { spelling, flags, opened } => dl::host(None).find(spelling, *flags, *opened).identity,
         _ => None,
     }
 }

@@ -15,7 +15,7 @@ const TALK_AFTER: Duration = Duration::from_secs(60);
 /// caches: what is done in between should be little.
 const BATCH: u32 = 32;
 /// Nobody gives up within this time of the last collective, unless with a deadline of this order.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_millis(200);
 /// Polls before it is believed that no note has come.
 const LOOKS: u32 = 3;
 /// How often notes are looked for, and for how long a wait yields before it naps.

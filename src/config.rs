@@ -52,6 +52,8 @@ impl Timeout {
             Err("a timeout must be a number of seconds, not NaN")
         } else if seconds < 0.0 {
             Ok(Timeout::Default)
+        } else if seconds == 0.0 {
+            Err("a timeout must be above zero: a wait that may not wait fails on every rank")
         } else {
             // Beyond Duration (584 thousand million years) is never, too.
             Ok(Duration::try_from_secs_f64(seconds).map_or(Timeout::Never, Timeout::After))
@@ -61,6 +63,9 @@ impl Timeout {
     /// The duration it stands for; `None`: no deadline.
     pub fn resolve(self) -> Result<Option<Duration>, SettingError> {
         match self {
+            Timeout::After(Duration::ZERO) => {
+                Err(SettingError { name: "timeout", value: "0".into(), expected: "a time above zero" })
+            }
             Timeout::After(duration) => Ok(Some(duration)),
             Timeout::Never => Ok(None),
             Timeout::Default => default_timeout(text("DLCAST_TIMEOUT")),
@@ -147,5 +152,6 @@ mod tests {
         }
         assert_eq!(Timeout::from_seconds(-1.0), Ok(Timeout::Default));
         assert_eq!(Timeout::from_seconds(f64::INFINITY), Ok(Timeout::Never));
+        assert!(Timeout::from_seconds(0.0).is_err() && Timeout::After(Duration::ZERO).resolve().is_err());
     }
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import numbers
 import os
 import sys
 import threading
@@ -382,7 +383,9 @@ def _seconds(timeout: float | None) -> float:
     """Negative asks for the default."""
     if timeout is None:
         return -1.0
+    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
+        raise TypeError(f'"timeout" must be a number of seconds, not {type(timeout).__name__}')
     seconds = float(timeout)
-    if math.isnan(seconds) or seconds < 0:
-        raise ValueError(f'"timeout" must be a number of seconds from 0 to inf, not {timeout!r}')
+    if math.isnan(seconds) or seconds <= 0:
+        raise ValueError(f'"timeout" must be a number of seconds above zero, or inf, not {timeout!r}')
     return seconds

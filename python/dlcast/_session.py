@@ -112,14 +112,13 @@ class Session:
 
     def _argument(self, read: Callable[[], _T], timeout: float | None) -> _T:
         """A bad argument still takes part in the round: the other ranks are in it, and must not hang."""
-        usable = None
         try:
             _seconds(timeout)
-            usable = timeout
             return read()
         except Exception as error:
             if not _importer.inside_import():
-                self._call("DLCAST_VERB_INVALID", str(error).encode(errors="backslashreplace"), 0, usable)
+                text = str(error).encode(errors="backslashreplace")
+                self._call("DLCAST_VERB_INVALID", text, 0, _usable(timeout))
             raise
 
     def _record(self, request: _Request) -> None:
@@ -263,7 +262,7 @@ def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     raised.
     """
     _refuse_inside_import("sync")
-    return _attach(comm, None, timeout).sync(timeout=timeout)
+    return _attach(comm, None, _usable(timeout)).sync(timeout=timeout)
 
 
 def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) -> _importer.Failure | None:
@@ -305,7 +304,7 @@ def _session_of(comm: Any, local: bool, timeout: float | None) -> Session | _Una
             return owner
         key = _key(comm)
         return _attached.get(key) or _Unattached(comm, key)
-    return _attach(comm, None, timeout)
+    return _attach(comm, None, _usable(timeout))
 
 
 def _refuse_inside_import(call: str) -> None:
@@ -377,6 +376,15 @@ def _key(comm: Any) -> int:
     if not hasattr(comm, "py2f"):
         raise TypeError(f"expecting an intracommunicator, not {type(comm).__name__}")
     return int(comm.py2f())
+
+
+def _usable(timeout: float | None) -> float | None:
+    """A timeout to take part with: a bad one is raised afterwards."""
+    try:
+        _seconds(timeout)
+    except Exception:
+        return None
+    return timeout
 
 
 def _seconds(timeout: float | None) -> float:

@@ -377,3 +377,45 @@ def test_the_command_is_packaged():
     command = Path(sys.executable).with_name("dlcast")
     help_text = subprocess.run([command, "--help"], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert "dlcast" in help_text
+
+
+def test_a_bad_timeout_or_mode_of_one_rank_does_not_keep_the_others_waiting(run):
+    for told in run("bad_timeout", 3).good(3):
+        wrong = ["ValueError", "ValueError", "ValueError", "TypeError", "OverflowError", "ValueError"]
+        assert told["caught"] == (wrong if told["rank"] == 1 else [])
+
+
+def test_a_file_that_was_replaced_after_it_was_opened_is_never_taken_for_it(run, compile_library, tmp_path):
+    old, new = (compile_library(f"v{n}", f"int answer(void) {{ return {n}; }}") for n in (1, 2))
+    for told in run("replaced", 2, str(tmp_path / "libanswer.so"), old, new).good(2):
+        assert told["committed"] == 0
+        assert "was replaced after this process had opened it" in told["undone"][0]
+        assert told["answer"] == 2
+
+
+def test_threads_that_wait_for_one_future_share_its_round(run):
+    for told in run("futures_in_threads", 2).good(2):
+        assert told["results"] == (["good"] * 3 if told["rank"] == 0 else [])
+        assert told["next"] == "other"
+
+
+def test_what_a_deadline_leaves_undecided_is_undone(run):
+    body = "import time\nfrom mpi4py import MPI\ntime.sleep(6 if MPI.COMM_WORLD.rank == 1 else 0)"
+    for told in run("slow_body", 3, files={"slow.py": body}).good(3):
+        assert not told["kept"]
+        assert f"rank 1 ({HOST})" in told["said"]
+        assert "still be opening or importing" in told["said"]
+        assert told["seconds"] < (8 if told["slow"] else 4)
+
+
+def test_a_forked_child_is_refused(run):
+    for told in run("forked", 2).good(2):
+        assert "forked" in told["said"]
+        assert told["parent"] == 0
+
+
+def test_the_command_loads_no_mpi():
+    command = Path(dlcast.__file__).parent / "_lib" / "dlcast"
+    needed = subprocess.run(["readelf", "-d", command], check=True, stdout=subprocess.PIPE, text=True).stdout
+    assert "NEEDED" in needed
+    assert "libmpi" not in needed

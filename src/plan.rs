@@ -201,6 +201,9 @@ impl Plan {
 
     /// Two digests of 128 bits: of the set, and of the sequence.
     pub fn digests(&self) -> ([u64; 2], [u64; 2]) {
+        if self.items.is_empty() {
+            return Default::default();
+        }
         let keys: Vec<[u8; 32]> = self.items.iter().map(Item::digest).collect();
         let mut sorted = keys.clone();
         sorted.sort_unstable();

@@ -16,7 +16,7 @@ use libloading::os::unix;
 
 use super::identify::{Identifier, IdentifyError, Stamp};
 use super::node::NodeCache;
-use super::{Opener, search};
+use super::{InodeAt, Opener, search};
 use crate::error::Phase;
 use crate::identity::Identity;
 use crate::outcome::Failure;
@@ -71,6 +71,16 @@ struct Held {
     global: bool,
 }
 
+/// A file that the loader has mapped.
+struct Mapped {
+    base: usize,
+    /// What lay at its path when it was noticed.
+    stamp: Option<Stamp>,
+    inode_at: InodeAt,
+    /// Whether that is the file that is mapped: the kernel has been asked.
+    checked: Option<bool>,
+}
+
 /// What this process has open, and knows of files. One a process, because the loader is.
 #[derive(Default)]
 pub struct Host {
@@ -80,9 +90,8 @@ pub struct Host {
     held: HashMap<Identity, Held>,
     /// Why what was looked for last was not found, by spelling.
     unfound: HashMap<String, Failure>,
-    /// Names under which files are mapped, by whomever, and which files these are (none: one that is gone from there); and
-    /// by size, because a copy has the same.
-    mapped: HashMap<OsString, Option<Stamp>>,
+    /// Names under which files are mapped, by whomever; and by size, because a copy has the same.
+    mapped: HashMap<OsString, Mapped>,
     by_size: HashMap<u64, Vec<PathBuf>>,
 }
 
@@ -162,11 +171,13 @@ impl Opening<'_> {
     }
 
     /// What lies at a path now may have been put there after another file was mapped from it.
-    fn is_as_mapped(&self, path: &Path) -> bool {
-        match self.host.mapped.get(path.as_os_str()) {
-            Some(mapped) => *mapped == std::fs::metadata(path).map(|meta| Stamp::of(&meta)).ok(),
-            None => true,
-        }
+    fn is_as_mapped(&mut self, path: &Path) -> bool {
+        let Some(mapped) = self.host.mapped.get_mut(path.as_os_str()) else { return true };
+        let Ok(meta) = std::fs::metadata(path) else { return false };
+        mapped.stamp == Some(Stamp::of(&meta))
+            && *mapped
+                .checked
+                .get_or_insert_with(|| (mapped.inode_at)(mapped.base).is_none_or(|inode| inode == meta.ino()))
     }
 
     /// Why `spelling` meant nothing when it was looked for; where it was not, it is now.
@@ -329,21 +340,17 @@ impl Opener for Opening<'_> {
         }
     }
 
-    fn has_opened(&self, path: &Path) -> bool {
-        self.host.held.values().any(|held| held.path.as_os_str() == path.as_os_str())
-    }
-
-    fn note_mapped(&mut self, files: Vec<(PathBuf, Option<u64>)>) {
-        for (path, inode) in files {
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, inode_at: InodeAt) {
+        for (path, base) in files {
             if self.host.mapped.contains_key(path.as_os_str()) {
                 continue;
             }
             let meta = std::fs::metadata(&path).ok();
-            let meta = meta.filter(|meta| inode.is_none_or(|inode| inode == meta.ino()));
             if let Some(meta) = &meta {
                 self.host.by_size.entry(meta.size()).or_default().push(path.clone());
             }
-            self.host.mapped.insert(path.into_os_string(), meta.map(|meta| Stamp::of(&meta)));
+            let mapped = Mapped { base, stamp: meta.map(|meta| Stamp::of(&meta)), inode_at, checked: None };
+            self.host.mapped.insert(path.into_os_string(), mapped);
         }
     }
 }

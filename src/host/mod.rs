@@ -16,11 +16,14 @@ pub mod node;
 pub mod runtime;
 pub mod search;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::outcome::Failure;
 use crate::plan::{Item, Library};
 use crate::request::OpenFlags;
+
+/// Which inode is mapped at an address, if that is known.
+pub type InodeAt = fn(usize) -> Option<u64>;
 
 /// Opens libraries for a round. Implemented by [`dl::Host`], and by the simulation.
 pub trait Opener {
@@ -35,8 +38,7 @@ pub trait Opener {
     fn open(&mut self, library: &Library) -> Result<(), Failure>;
     /// Makes it as visible as its flags say.
     fn commit(&mut self, library: &Library) -> Result<(), Failure>;
-    /// Whether it was this that mapped the file at `path`.
-    fn has_opened(&self, path: &Path) -> bool;
-    /// Tells of files that have been mapped by anybody since the last call, with the inode where another may lie there now.
-    fn note_mapped(&mut self, files: Vec<(PathBuf, Option<u64>)>);
+    /// Tells of files that have been mapped by anybody since the last call: path and load base. `inode` tells which file is
+    /// mapped at a load base, should that be in question; it is slow.
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, inode: InodeAt);
 }

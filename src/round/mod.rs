@@ -159,24 +159,24 @@ impl Round {
         }
     }
 
-    /// The phase for which this rank would be waiting, and what for.
-    pub fn standing(&self) -> (Phase, String) {
-        let phase = match self.state {
+    /// The phase in which this rank would be waiting.
+    pub fn phase(&self) -> Phase {
+        match self.state {
             State::Begin | State::Gathering | State::Agreeing => Phase::Agree,
             State::Exchanging { .. } => Phase::Exchange,
             State::Staging | State::StageVote | State::StageCauses => Phase::Stage,
             State::Loading | State::DecideVote | State::DecideCauses => Phase::Decide,
             State::Settling | State::Finished => Phase::Commit,
-        };
-        let what = match (phase, self.plan.items.first()) {
-            (_, None) => String::new(),
-            (_, Some(first)) => {
-                let rest = self.plan.items.len() - 1;
-                let more = if rest == 0 { String::new() } else { format!(" and {rest} more") };
-                format!("`{}`{more}", first.name())
-            }
-        };
-        (phase, what)
+        }
+    }
+
+    /// What it would be waiting for: "`libheat.so` and 2 more". Before the plan is agreed, what this rank wants.
+    pub fn subject(&self) -> String {
+        let Some(first) = self.plan.items.first() else { return String::new() };
+        match self.plan.items.len() - 1 {
+            0 => format!("`{}`", first.name()),
+            more => format!("`{}` and {more} more", first.name()),
+        }
     }
 
     /// Takes the answer to the last ask and returns the next. After [`Ask::Done`] it must not be called again.

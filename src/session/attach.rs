@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
 use crate::comm::{Collective, Control, Reply};
-use crate::config::{self, Mode};
+use crate::config::{self, Mode, Timeout};
 use crate::error::Phase;
 use crate::host::dl;
 use crate::host::node::NodeCache;
@@ -98,6 +98,7 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
         return Err(CallError::Invalid("service mode is not in this version of dlcast: use collective mode".into()));
     }
     let limit = options.timeout.resolve().map_err(setting)?;
+    let standard = Timeout::Default.resolve().map_err(setting)?;
     mpi::on_end(end);
     let _alone = Alone::on(comm);
     if let Some(id) = mpi::cached(comm)? {
@@ -106,7 +107,7 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
         return Ok(session);
     }
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let shared = match make(comm, id, Budget::new(limit)) {
+    let shared = match make(comm, id, limit, standard) {
         Ok(shared) => shared,
         Err((error, shared)) => {
             // Later calls on this communicator are told the same at once.
@@ -155,17 +156,18 @@ pub(super) fn refuse_other_mpi() -> Result<(), CallError> {
 
 type Failed = (CallError, Option<Arc<Shared>>);
 
-fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Failed> {
+fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Duration>) -> Result<Arc<Shared>, Failed> {
+    let mut budget = Budget::new(limit);
     let plain = |error: crate::comm::CommError| (CallError::from(error), None);
     let mut users = Notes::on_users(comm).map_err(plain)?;
     let (rank, size) = (users.rank(), users.size());
     let one_host = comm.spans_world() && config::world_is_one_host();
     let own_host = hostname();
     let guess = |_: u32| if one_host { own_host.clone() } else { "unknown host: it never attached".to_string() };
-    let place = Place { rank, size, step: 0, phase: Phase::Attach, what: String::new(), host_of: &guess };
+    let place = Place { rank, size, step: 0, phase: Phase::Attach, what: &String::new, host_of: &guess };
     let broken = |lost: Lost| -> Failed {
         let (error, reason) = told(lost);
-        let shared = Shared::new(id, rank, size, Roster::default(), Slot::Gone);
+        let shared = Shared::new(id, rank, size, Roster::default(), standard, Slot::Gone);
         shared.end(reason);
         (error, Some(Arc::new(shared)))
     };
@@ -202,16 +204,17 @@ fn make(comm: UserComm, id: u64, mut budget: Budget) -> Result<Arc<Shared>, Fail
         node.unlink();
     }
     let core = Core { comm: main, notes, node, committed: HashMap::new(), rounds: 0, steps: 0, heard: Instant::now() };
-    Ok(Arc::new(Shared::new(id, rank, size, roster, Slot::Free(Box::new(core)))))
+    Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))))
 }
 
 impl Shared {
-    fn new(id: u64, rank: u32, size: u32, roster: Roster, core: Slot) -> Self {
+    fn new(id: u64, rank: u32, size: u32, roster: Roster, limit: Option<Duration>, core: Slot) -> Self {
         Shared {
             id,
             rank,
             size,
             roster,
+            limit,
             core: Mutex::new(core),
             freed: Condvar::new(),
             pending: Mutex::default(),

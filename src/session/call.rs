@@ -75,7 +75,11 @@ impl Call {
     pub(super) fn begin(shared: &Arc<Shared>, own: Option<Request>, timeout: Timeout) -> Result<Call, CallError> {
         shared.refuse_ended()?;
         crate::comm::mpi::world::may_call()?;
-        let limit = timeout.resolve().map_err(|error| CallError::Invalid(error.to_string()))?;
+        let limit = match timeout {
+            // What the environment says was read when the session was made.
+            Timeout::Default => shared.limit,
+            other => other.resolve().map_err(|error| CallError::Invalid(error.to_string()))?,
+        };
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
@@ -175,12 +179,16 @@ impl Call {
     }
 
     fn collective(&mut self, collective: Collective) -> Result<Given, CallError> {
-        let (phase, what) = self.round.standing();
         let Some(core) = self.core.as_mut() else { return Err(CallError::Ended(Ended::Abandoned)) };
         core.steps += 1;
-        let host_of = |rank: u32| self.shared.host_of(rank);
-        let place =
-            Place { rank: self.shared.rank, size: self.shared.size, step: core.steps, phase, what, host_of: &host_of };
+        let place = Place {
+            rank: self.shared.rank,
+            size: self.shared.size,
+            step: core.steps,
+            phase: self.round.phase(),
+            what: &|| self.round.subject(),
+            host_of: &|rank| self.shared.host_of(rank),
+        };
         // Word may have been left while this rank was busy with a job, or with something else.
         let late = wait::may_be_late(core.heard, &self.budget);
         let waited = wait::collective(&mut core.comm, collective, &mut core.notes, &mut self.budget, &place, late);

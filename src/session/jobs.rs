@@ -69,12 +69,7 @@ pub(super) fn tell_mapped() {
     if news.iter().any(|new| world::is_mpi(&new.path)) {
         MPI_CAME.store(true, Ordering::Relaxed);
     }
-    let mut host = dl::host(None);
-    // The host knows what it has opened itself; of the rest the kernel knows which file it was.
-    let strangers: Vec<usize> = news.iter().filter(|new| !host.has_opened(&new.path)).map(|new| new.base).collect();
-    let inodes = if strangers.is_empty() { Vec::new() } else { maps::inodes(&strangers) };
-    let inode = |base| strangers.iter().position(|&known| known == base).and_then(|at| inodes[at]);
-    host.note_mapped(news.into_iter().map(|new| (new.path, inode(new.base))).collect());
+    dl::host(None).note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), maps::inode_at);
 }
 
 /// Before anything is sent: has another MPI come in?

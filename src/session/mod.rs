@@ -59,6 +59,8 @@ pub(crate) struct Shared {
     rank: u32,
     size: u32,
     roster: Roster,
+    /// The deadline of calls that name none.
+    limit: Option<Duration>,
     core: Mutex<Slot>,
     freed: Condvar,
     pending: Mutex<Vec<Request>>,

@@ -43,7 +43,8 @@ pub struct Place<'a> {
     pub size: u32,
     pub step: u64,
     pub phase: Phase,
-    pub what: String,
+    /// Asked for when somebody has to be told.
+    pub what: &'a dyn Fn() -> String,
     pub host_of: &'a dyn Fn(u32) -> String,
 }
 
@@ -98,13 +99,11 @@ pub fn wait<T>(
             }
             if !budget.talked && budget.whole.is_none() && budget.spent + waited >= TALK_AFTER {
                 budget.talked = true;
+                let (what, rank, phase) = ((place.what)(), place.rank, place.phase);
+                let of = if what.is_empty() { "" } else { " of " };
+                let seconds = TALK_AFTER.as_secs();
                 eprintln!(
-                    "dlcast: rank {} has been waiting for {} s in phase {}{}{}; it has no deadline",
-                    place.rank,
-                    TALK_AFTER.as_secs(),
-                    place.phase,
-                    if place.what.is_empty() { "" } else { " of " },
-                    place.what
+                    "dlcast: rank {rank} has been waiting for {seconds} s in phase {phase}{of}{what}; it has no deadline"
                 );
             }
         }
@@ -150,7 +149,7 @@ fn roll_call(
     let here = Here {
         step: place.step,
         phase: place.phase,
-        what: place.what.clone(),
+        what: (place.what)(),
         waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
     };
     let mut call = RollCall::open(place.rank, place.size, here, place.host_of);

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use mpi::ffi;
@@ -82,6 +82,11 @@ pub fn may_call() -> Result<(), CommError> {
     if finalized() {
         return Err(CommError::Finalized);
     }
+    // The level is fixed once MPI is up.
+    static ANY_THREAD: AtomicBool = AtomicBool::new(false);
+    if ANY_THREAD.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let (mut level, mut main): (c_int, c_int) = (0, 0);
     // SAFETY: MPI is initialised (sessions exist only then); pointers to locals.
     check("MPI_Query_thread", unsafe { ffi::MPI_Query_thread(&mut level) })?;
@@ -89,6 +94,9 @@ pub fn may_call() -> Result<(), CommError> {
     check("MPI_Is_thread_main", unsafe { ffi::MPI_Is_thread_main(&mut main) })?;
     // SAFETY: reads constants.
     let (single, funneled) = unsafe { (ffi::RSMPI_THREAD_SINGLE, ffi::RSMPI_THREAD_FUNNELED) };
+    if level != single && level != funneled {
+        ANY_THREAD.store(true, Ordering::Relaxed);
+    }
     match main {
         0 if level == single => Err(CommError::ThreadLevel("MPI_THREAD_SINGLE")),
         0 if level == funneled => Err(CommError::ThreadLevel("MPI_THREAD_FUNNELED")),

@@ -75,7 +75,7 @@ impl Caller {
     }
 
     fn open(&mut self, now: Duration, world: &World) {
-        let (phase, what) = self.rank.round.standing();
+        let (phase, what) = (self.rank.round.phase(), self.rank.round.subject());
         let step = world.steps(self.number) as u64;
         let here = Here { step, phase, what, waited_ms: self.deadline.as_millis() as u64 };
         self.call = Some((RollCall::open(self.number, self.size, here, &HOST_OF), now));

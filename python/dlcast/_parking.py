@@ -1,12 +1,14 @@
 """Modules that were imported here and undone everywhere: put back by a later import, without running again.
 
 Some modules refuse a second import in one process (numpy: "cannot load module more than once per process"),
-and others do not stand it. So the body runs once, however often the import is undone and retried.
+and others do not stand it. So the body runs once, however often the import is undone and retried; unless its
+source has changed, for then it is another body, and the other ranks would run the new one.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
@@ -24,11 +26,13 @@ class Parking:
     def __init__(self) -> None:
         """Nothing is parked, and sys.meta_path is untouched until something is."""
         self._modules: dict[str, ModuleType] = {}
+        self._sources: dict[str, tuple[int, int] | None] = {}
 
     def park(self, name: str, module: ModuleType) -> None:
         """Takes a module out of sys.modules and off its parent package."""
         # Parked before it is taken out: an import in another thread finds it in one place or the other.
         self._modules[name] = module
+        self._sources[name] = _source(module)
         self.come_first()
         del sys.modules[name]
         parent, _, child = name.rpartition(".")
@@ -52,10 +56,23 @@ class Parking:
         module = self._modules.get(name)
         if module is None:
             return None
+        now = _source(module)
+        if now is not None and now != self._sources.get(name):
+            self._modules.pop(name, None)
+            return None
         loader: Any = _PutBack(name, module, self._modules)
         spec = ModuleSpec(name, loader, origin=getattr(module, "__file__", None))
         spec.submodule_search_locations = getattr(module, "__path__", None)
         return spec
+
+
+def _source(module: ModuleType) -> tuple[int, int] | None:
+    """The state of the file that a module came from, as far as there is one."""
+    try:
+        found = os.stat(module.__file__ or "")
+    except (AttributeError, OSError, TypeError, ValueError):
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 class _PutBack:

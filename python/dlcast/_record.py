@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from dlcast import _importer, _native
-from dlcast._session import attach
+from dlcast._session import attach, binding
 
 
 @contextlib.contextmanager
@@ -132,7 +132,7 @@ def _dlopen(name: Any, mode: int = ctypes.DEFAULT_MODE) -> int:
     # Without a name it is the program itself; inside an import it belongs to the module.
     if name is not None and _here.depth == 0:
         for recording in _here.recordings:
-            _native.native().recording_opened(recording.handle, os.fsencode(name), mode | os.RTLD_NOW)
+            _native.native().recording_opened(recording.handle, os.fsencode(name), binding(mode))
     return handle
 
 

@@ -345,6 +345,11 @@ def _module_name(module: object) -> str:
     return name
 
 
+def binding(mode: int) -> int:
+    """The mode that dlopen gets from ctypes: at once, unless lazily is asked for."""
+    return mode & ~os.RTLD_NOW if mode & os.RTLD_LAZY else mode | os.RTLD_NOW
+
+
 def _library(path: str | bytes | os.PathLike[Any], mode: int) -> tuple[bytes, int]:
     if not isinstance(mode, int):
         raise TypeError(f'"mode" arg to "load_global" must be an int, not {type(mode).__name__}')
@@ -353,8 +358,7 @@ def _library(path: str | bytes | os.PathLike[Any], mode: int) -> tuple[bytes, in
     name = os.fsencode(path)
     if not name or b"\0" in name:
         raise ValueError(f'"path" arg to "load_global" names no file: {path!r}')
-    # ctypes, too, binds at once.
-    return name, mode | os.RTLD_NOW
+    return name, binding(mode)
 
 
 def _key(comm: Any) -> int:

@@ -419,3 +419,23 @@ def test_the_command_loads_no_mpi():
     needed = subprocess.run(["readelf", "-d", command], check=True, stdout=subprocess.PIPE, text=True).stdout
     assert "NEEDED" in needed
     assert "libmpi" not in needed
+
+
+def test_what_was_undone_and_mended_is_the_mended_one_everywhere(run, compile_library, tmp_path):
+    provider = compile_library("provider", "int provided(void) { return 9; }", name="libprovider.so")
+    calls = "int provided(void); int (*used)(void) = provided; int answer(void) { return 1; }"
+    needy, mended = (
+        compile_library("needy", calls),
+        compile_library("mended", "int answer(void) { return 2; }"),
+    )
+    for told in run("rebuilt", 2, str(tmp_path / "libanswer.so"), provider, needy, mended).good(2):
+        assert told["failing"] == [1, 1]
+        assert (told["library"], told["module"]) == (2, 2)
+
+
+def test_lazy_binding_stays_lazy(run, compile_library):
+    library = compile_library("lazy", "int nowhere(void); int call(void) { return nowhere(); }")
+    for told in run("lazy", 2, library).good(2):
+        assert told["recorded"] == 1
+        assert told["loaded"]
+        assert "nowhere" in told["at_once"]

@@ -66,8 +66,8 @@ impl Library {
 struct Held {
     open: Arc<unix::Library>,
     path: PathBuf,
-    /// Device and inode: by these the loader knows what it has open.
-    file: Option<(u64, u64)>,
+    /// What was at its path when it was opened.
+    stamp: Option<Stamp>,
     global: bool,
 }
 
@@ -162,19 +162,20 @@ impl Opening<'_> {
 
     /// The loader would answer a file that was rewritten in place with the older content that it has open.
     fn rewritten(&self, path: &Path) -> Option<String> {
-        let file = std::fs::metadata(path).map(|meta| (meta.dev(), meta.ino())).ok()?;
-        let (older, _) = self.host.held.iter().find(|(_, held)| held.file == Some(file))?;
+        let now = Stamp::of(&std::fs::metadata(path).ok()?);
+        let held = self.host.held.values().filter_map(|held| held.stamp.as_ref());
+        let mut older = held.chain(self.host.mapped.values().filter_map(|mapped| mapped.stamp.as_ref()));
+        let rewritten = older.any(|older| older.is_same_file(&now) && !older.is_same_content(&now));
         let path = path.display();
-        Some(format!(
-            "{path}: was rewritten in place while {older} was open from it; write a new file and rename it instead"
-        ))
+        let text = "was rewritten in place while this process had it open; write a new file and rename it instead";
+        rewritten.then(|| format!("{path}: {text}"))
     }
 
     /// What lies at a path now may have been put there after another file was mapped from it.
     fn is_as_mapped(&mut self, path: &Path) -> bool {
         let Some(mapped) = self.host.mapped.get_mut(path.as_os_str()) else { return true };
         let Ok(meta) = std::fs::metadata(path) else { return false };
-        mapped.stamp == Some(Stamp::of(&meta))
+        mapped.stamp.is_some_and(|stamp| stamp.is_same_content(&Stamp::of(&meta)))
             && *mapped
                 .checked
                 .get_or_insert_with(|| (mapped.inode_at)(mapped.base).is_none_or(|inode| inode == meta.ino()))
@@ -294,15 +295,15 @@ impl Opener for Opening<'_> {
             return Ok(());
         }
         // Equal sets are not staged: what the program has open already is looked for here.
-        let mapped = self.mapped_copies(identity).into_iter().next();
-        let Some(path) = mapped.or_else(|| self.host.places.get(identity).cloned()) else {
-            return Err(Failure::new(Phase::Open, format!("no file of {identity} was found")));
+        let path = match (self.mapped_copies(identity).into_iter().next(), self.host.places.get(identity)) {
+            (Some(path), _) => path,
+            (None, Some(path)) => match self.rewritten(path) {
+                Some(older) => return Err(Failure::new(Phase::Open, older)),
+                None => self.detour(path.clone()),
+            },
+            (None, None) => return Err(Failure::new(Phase::Open, format!("no file of {identity} was found"))),
         };
         let flags = library.flags - OpenFlags::GLOBAL;
-        if let Some(older) = self.rewritten(&path) {
-            return Err(Failure::new(Phase::Open, older));
-        }
-        let path = self.detour(path);
         OPENING.set(true);
         let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
@@ -312,8 +313,8 @@ impl Opener for Opening<'_> {
         OPENING.set(false);
         match opened {
             Ok(Ok(open)) => {
-                let file = std::fs::metadata(&path).map(|meta| (meta.dev(), meta.ino())).ok();
-                let held = Held { open: Arc::new(open), path, file, global: false };
+                let stamp = std::fs::metadata(&path).map(|meta| Stamp::of(&meta)).ok();
+                let held = Held { open: Arc::new(open), path, stamp, global: false };
                 self.host.held.insert(identity.clone(), held);
                 Ok(())
             }
@@ -340,7 +341,13 @@ impl Opener for Opening<'_> {
         }
     }
 
-    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, inode_at: InodeAt) {
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode_at: InodeAt) {
+        if everything {
+            let still = |name: &OsString, base| files.iter().any(|(path, at)| path.as_os_str() == name && *at == base);
+            let host = &mut *self.host;
+            host.mapped.retain(|name, mapped| still(name, mapped.base));
+            host.by_size.values_mut().for_each(|paths| paths.retain(|path| host.mapped.contains_key(path.as_os_str())));
+        }
         for (path, base) in files {
             if self.host.mapped.contains_key(path.as_os_str()) {
                 continue;

@@ -33,6 +33,18 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// Device and inode are the same: by these the loader knows what it has open.
+    pub fn is_same_file(&self, other: &Stamp) -> bool {
+        self.0[..2] == other.0[..2]
+    }
+
+    /// Nobody has written to it in between. (A new link or another mode changes the inode's time, not the content.)
+    pub fn is_same_content(&self, other: &Stamp) -> bool {
+        self.0[..5] == other.0[..5]
+    }
+}
+
 /// Why a file has no identity.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentifyError {

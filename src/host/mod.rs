@@ -38,7 +38,7 @@ pub trait Opener {
     fn open(&mut self, library: &Library) -> Result<(), Failure>;
     /// Makes it as visible as its flags say.
     fn commit(&mut self, library: &Library) -> Result<(), Failure>;
-    /// Tells of files that have been mapped by anybody since the last call: path and load base. `inode` tells which file is
+    /// Tells of files that have been mapped by anybody since the last call: path and load base; `everything`: there are no others. `inode` tells which file is
     /// mapped at a load base, should that be in question; it is slow.
-    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, inode: InodeAt);
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode: InodeAt);
 }

@@ -48,16 +48,17 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// The objects that were mapped since the last look; after an unmapping, all that there are.
-    pub fn news(&mut self) -> Vec<Mapped> {
-        let mut news = Vec::new();
+    /// The objects that were mapped since the last look; after an unmapping, all that there are (then the flag is true).
+    pub fn news(&mut self) -> (Vec<Mapped>, bool) {
+        let (mut news, mut everything) = (Vec::new(), false);
         let (mut place, mut known) = (0, self.known);
         each(|object| {
             if place == 0 {
                 if (object.adds, object.subs) == (self.adds, self.subs) {
                     return false;
                 }
-                known = if object.subs == self.subs { self.known } else { 0 };
+                everything = object.subs != self.subs;
+                known = if everything { 0 } else { self.known };
                 (self.adds, self.subs) = (object.adds, object.subs);
             } else if place >= known && !object.name.is_empty() && !object.is_vdso() {
                 news.push(Mapped { path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())), base: object.base });
@@ -68,7 +69,7 @@ impl Watch {
         if place > 0 {
             self.known = place;
         }
-        news
+        (news, everything)
     }
 }
 
@@ -334,14 +335,14 @@ mod tests {
     #[test]
     fn a_watch_tells_each_newcomer_once() {
         let mut watch = Watch::default();
-        let all = watch.news();
+        let (all, _) = watch.news();
         assert!(all.iter().any(|new| new.path.to_string_lossy().contains("libc.so")));
         let name = c"libBrokenLocale.so.1";
         // SAFETY: it has no constructor that could do harm.
         let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY) };
         assert!(!handle.is_null());
-        assert!(watch.news().iter().any(|new| new.path.ends_with("libBrokenLocale.so.1")));
-        assert!(watch.news().iter().all(|new| !new.path.ends_with("libBrokenLocale.so.1")));
+        assert!(watch.news().0.iter().any(|new| new.path.ends_with("libBrokenLocale.so.1")));
+        assert!(watch.news().0.iter().all(|new| !new.path.ends_with("libBrokenLocale.so.1")));
         assert!(mapped().iter().any(|m| m.path.ends_with("libBrokenLocale.so.1")));
     }
 

@@ -62,14 +62,14 @@ static MPI_CAME: AtomicBool = AtomicBool::new(true);
 
 /// The host hears of objects that anybody has mapped since.
 pub(super) fn tell_mapped() {
-    let news = lock(&WATCH).get_or_insert_default().news();
+    let (news, everything) = lock(&WATCH).get_or_insert_default().news();
     if news.is_empty() {
         return;
     }
     if news.iter().any(|new| world::is_mpi(&new.path)) {
         MPI_CAME.store(true, Ordering::Relaxed);
     }
-    dl::host(None).note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), maps::inode_at);
+    dl::host(None).note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
 }
 
 /// Before anything is sent: has another MPI come in?

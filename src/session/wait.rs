@@ -100,10 +100,11 @@ pub fn wait<T>(
             if !budget.talked && budget.whole.is_none() && budget.spent + waited >= TALK_AFTER {
                 budget.talked = true;
                 let (what, rank, phase) = ((place.what)(), place.rank, place.phase);
+                let host = (place.host_of)(rank);
                 let of = if what.is_empty() { "" } else { " of " };
                 let seconds = TALK_AFTER.as_secs();
                 eprintln!(
-                    "dlcast: rank {rank} has been waiting for {seconds} s in phase {phase}{of}{what}; it has no deadline"
+                    "dlcast: rank {rank} ({host}) has been waiting for {seconds} s in phase {phase}{of}{what}; it has no deadline"
                 );
             }
         }

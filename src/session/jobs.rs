@@ -62,6 +62,10 @@ static MPI_CAME: AtomicBool = AtomicBool::new(true);
 
 /// The host hears of objects that anybody has mapped since.
 pub(super) fn tell_mapped() {
+    if dl::is_opening() {
+        // A constructor: this thread has the host already.
+        return;
+    }
     let (news, everything) = lock(&WATCH).get_or_insert_default().news();
     if news.is_empty() {
         return;

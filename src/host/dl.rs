@@ -66,9 +66,16 @@ impl Library {
 struct Held {
     open: Arc<unix::Library>,
     path: PathBuf,
-    /// What was at its path when it was opened.
+    /// What was at its path when dlcast opened it; none where the program had done so before.
     stamp: Option<Stamp>,
     global: bool,
+}
+
+/// A file, and its state when it was identified.
+#[derive(Clone)]
+struct Place {
+    path: PathBuf,
+    stamp: Stamp,
 }
 
 /// A file that the loader has mapped.
@@ -86,7 +93,7 @@ struct Mapped {
 pub struct Host {
     identifier: Identifier,
     /// Where a file of an identity was found on this rank.
-    places: HashMap<Identity, PathBuf>,
+    places: HashMap<Identity, Place>,
     held: HashMap<Identity, Held>,
     /// Why what was looked for last was not found, by spelling.
     unfound: HashMap<String, Failure>,
@@ -123,13 +130,13 @@ impl Opening<'_> {
     }
 
     /// The identity of the file that `spelling` means on this rank.
-    fn locate(&mut self, spelling: &str) -> Result<(PathBuf, Identity), Failure> {
+    fn locate(&mut self, spelling: &str) -> Result<(Place, Identity), Failure> {
         let path = match spelling.contains('/') {
             true => PathBuf::from(spelling),
             false => search::find(spelling).map_err(|missing| Failure::new(Phase::Resolve, missing.to_string()))?,
         };
-        match self.identify(&path) {
-            Ok(identity) => Ok((path, identity)),
+        match self.host.identifier.identify_file(&path, self.node.as_deref_mut()) {
+            Ok((identity, stamp)) => Ok((Place { path, stamp }, identity)),
             Err(error) => Err(Failure::new(Phase::Resolve, error.to_string())),
         }
     }
@@ -161,12 +168,12 @@ impl Opening<'_> {
     }
 
     /// The loader would answer a file that was rewritten in place with the older content that it has open.
-    fn rewritten(&self, path: &Path) -> Option<String> {
-        let now = Stamp::of(&std::fs::metadata(path).ok()?);
+    fn rewritten(&self, place: &Place) -> Option<String> {
+        let now = &place.stamp;
         let held = self.host.held.values().filter_map(|held| held.stamp.as_ref());
         let mut older = held.chain(self.host.mapped.values().filter_map(|mapped| mapped.stamp.as_ref()));
-        let rewritten = older.any(|older| older.is_same_file(&now) && !older.is_same_content(&now));
-        let path = path.display();
+        let rewritten = older.any(|older| older.is_same_file(now) && !older.is_same_content(now));
+        let path = place.path.display();
         let text = "was rewritten in place while this process had it open; write a new file and rename it instead";
         rewritten.then(|| format!("{path}: {text}"))
     }
@@ -206,21 +213,22 @@ impl Opener for Opening<'_> {
         let flags = flags.settled();
         let mut wanted = Wanted { identity: None, spellings: vec![spelling.into()], path: None, flags };
         let mut found = self.locate(spelling);
-        if let Ok((path, _)) = &found
+        if let Ok((place, _)) = &found
             && opened
-            && !self.is_as_mapped(path)
+            && !self.is_as_mapped(&place.path)
         {
-            let path = path.display();
+            let path = place.path.display();
             let text = format!("{path}: was replaced after this process had opened it; open it when it is complete");
             found = Err(Failure::new(Phase::Resolve, text));
         }
         match found {
-            Ok((path, identity)) => {
+            Ok((place, identity)) => {
                 self.host.unfound.remove(spelling);
-                if let Some(text) = path.to_str() {
+                if let Some(text) = place.path.to_str() {
                     wanted.path = Some(text.into());
                     wanted.identity = Some(identity.clone());
-                    self.host.places.entry(identity).or_insert(path);
+                    // The newest: what lay at an older place may be something else by now.
+                    self.host.places.insert(identity, place);
                 }
             }
             Err(failure) => {
@@ -248,11 +256,10 @@ impl Opener for Opening<'_> {
         if self.host.held.contains_key(identity) {
             return Ok(());
         }
-        if let Some(path) = self.mapped_copies(identity).into_iter().next() {
-            self.host.places.insert(identity.clone(), path);
+        if !self.mapped_copies(identity).is_empty() {
             return Ok(());
         }
-        let known = self.host.places.get(identity).and_then(|path| path.to_str()).map(String::from);
+        let known = self.host.places.get(identity).and_then(|place| place.path.to_str()).map(String::from);
         let mut tried: Vec<String> = Vec::new();
         let mut failures: Vec<Failure> = Vec::new();
         for spelling in known.into_iter().chain(library.path.clone()).chain(library.spellings.clone()) {
@@ -260,14 +267,14 @@ impl Opener for Opening<'_> {
                 continue;
             }
             match self.locate(&spelling) {
-                Ok((path, found)) if found == *identity => {
-                    self.host.places.insert(identity.clone(), path);
+                Ok((place, found)) if found == *identity => {
+                    self.host.places.insert(identity.clone(), place);
                     return Ok(());
                 }
-                Ok((path, found)) => {
+                Ok((place, found)) => {
                     let message = format!(
                         "{} is {found} here, but {} asked for {identity}: give all ranks the same file",
-                        path.display(),
+                        place.path.display(),
                         item.holders
                     );
                     failures.insert(0, Failure::new(Phase::Stage, message));
@@ -295,11 +302,11 @@ impl Opener for Opening<'_> {
             return Ok(());
         }
         // Equal sets are not staged: what the program has open already is looked for here.
-        let path = match (self.mapped_copies(identity).into_iter().next(), self.host.places.get(identity)) {
-            (Some(path), _) => path,
-            (None, Some(path)) => match self.rewritten(path) {
+        let (path, stamp) = match (self.mapped_copies(identity).into_iter().next(), self.host.places.get(identity)) {
+            (Some(path), _) => (path, None),
+            (None, Some(place)) => match self.rewritten(place) {
                 Some(older) => return Err(Failure::new(Phase::Open, older)),
-                None => self.detour(path.clone()),
+                None => (self.detour(place.path.clone()), Some(place.stamp)),
             },
             (None, None) => return Err(Failure::new(Phase::Open, format!("no file of {identity} was found"))),
         };
@@ -313,7 +320,6 @@ impl Opener for Opening<'_> {
         OPENING.set(false);
         match opened {
             Ok(Ok(open)) => {
-                let stamp = std::fs::metadata(&path).map(|meta| Stamp::of(&meta)).ok();
                 let held = Held { open: Arc::new(open), path, stamp, global: false };
                 self.host.held.insert(identity.clone(), held);
                 Ok(())
@@ -352,11 +358,16 @@ impl Opener for Opening<'_> {
             if self.host.mapped.contains_key(path.as_os_str()) {
                 continue;
             }
-            let meta = std::fs::metadata(&path).ok();
-            if let Some(meta) = &meta {
-                self.host.by_size.entry(meta.size()).or_default().push(path.clone());
+            let own = self.host.held.values().find(|held| held.path.as_os_str() == path.as_os_str());
+            let (stamp, checked) = match own.and_then(|held| held.stamp) {
+                // What dlcast has opened itself needs no second look.
+                Some(stamp) => (Some(stamp), Some(true)),
+                None => (std::fs::metadata(&path).map(|meta| Stamp::of(&meta)).ok(), None),
+            };
+            if let Some(stamp) = &stamp {
+                self.host.by_size.entry(stamp.size()).or_default().push(path.clone());
             }
-            let mapped = Mapped { base, stamp: meta.map(|meta| Stamp::of(&meta)), inode_at, checked: None };
+            let mapped = Mapped { base, stamp, inode_at, checked };
             self.host.mapped.insert(path.into_os_string(), mapped);
         }
     }

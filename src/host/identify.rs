@@ -34,6 +34,11 @@ impl Stamp {
 }
 
 impl Stamp {
+    /// Bytes of the file.
+    pub fn size(&self) -> u64 {
+        self.0[2]
+    }
+
     /// Device and inode are the same: by these the loader knows what it has open.
     pub fn is_same_file(&self, other: &Stamp) -> bool {
         self.0[..2] == other.0[..2]
@@ -91,6 +96,15 @@ pub struct Identifier {
 impl Identifier {
     /// The identity of the file at `path`. With a node cache, one process of the node reads it, the others wait for that.
     pub fn identify(&mut self, path: &Path, node: Option<&mut NodeCache>) -> Result<Identity, IdentifyError> {
+        self.identify_file(path, node).map(|(identity, _)| identity)
+    }
+
+    /// Also which file that was.
+    pub fn identify_file(
+        &mut self,
+        path: &Path,
+        node: Option<&mut NodeCache>,
+    ) -> Result<(Identity, Stamp), IdentifyError> {
         let io = |source| IdentifyError::Io { path: path.into(), source };
         let meta = std::fs::metadata(path).map_err(io)?;
         if let Some(kind) = unusual(&meta) {
@@ -98,7 +112,7 @@ impl Identifier {
         }
         let stamp = Stamp::of(&meta);
         if let Some(identity) = self.known.get(&stamp) {
-            return Ok(identity.clone());
+            return Ok((identity.clone(), stamp));
         }
         let hashed = &mut self.hashed;
         let mut read = || {
@@ -110,7 +124,7 @@ impl Identifier {
             None => read()?,
         };
         self.known.insert(stamp, identity.clone());
-        Ok(identity)
+        Ok((identity, stamp))
     }
 }
 
@@ -138,7 +152,7 @@ fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
     let mut hasher = blake3::Hasher::new();
     // In pieces that are large enough for BLAKE3's widest vectors; io::copy's are not (half the speed).
     hasher.update_reader(&mut file).map_err(io)?;
-    if hasher.count() != stamp.0[2] || Stamp::of(&file.metadata().map_err(io)?) != stamp {
+    if hasher.count() != stamp.size() || Stamp::of(&file.metadata().map_err(io)?) != stamp {
         return Err(changed());
     }
     let name = match elf.soname {
@@ -148,5 +162,5 @@ fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
             real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
         }
     };
-    Ok(Identity { name, size: stamp.0[2], build_id: elf.build_id, digest: *hasher.finalize().as_bytes() })
+    Ok(Identity { name, size: stamp.size(), build_id: elf.build_id, digest: *hasher.finalize().as_bytes() })
 }

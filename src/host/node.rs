@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -17,8 +17,10 @@ use crate::wire;
 
 /// How long the lock is waited for: a rank that was stopped while it held it must not stop the others.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Read in one piece; larger than any record.
+const AT_ONCE: usize = 1 << 14;
 /// A record is small; a larger one was not written by us.
-const MOST_RECORD: usize = 1 << 16;
+const MOST_RECORD: usize = 1 << 13;
 
 /// What a look into the cache came to.
 enum Found {
@@ -34,6 +36,7 @@ pub struct NodeCache {
     file: File,
     name: Option<PathBuf>,
     read_up_to: u64,
+    buffer: Box<[u8]>,
     known: HashMap<Stamp, Identity>,
 }
 
@@ -45,7 +48,13 @@ impl NodeCache {
         // The name is random and unknown to others; a link put there all the same is not followed.
         options.read(true).append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(&path).ok()?;
-        Some(NodeCache { file, name: Some(path), read_up_to: 0, known: HashMap::new() })
+        Some(NodeCache {
+            file,
+            name: Some(path),
+            read_up_to: 0,
+            buffer: vec![0; AT_ONCE].into(),
+            known: HashMap::new(),
+        })
     }
 
     /// Every rank has it open: the name goes, so that nothing is left behind however the job ends.
@@ -98,16 +107,20 @@ impl NodeCache {
 
     /// Reads what other ranks have appended.
     fn catch_up(&mut self) {
-        let mut news = Vec::new();
-        if self.file.seek(SeekFrom::Start(self.read_up_to)).is_err() || self.file.read_to_end(&mut news).is_err() {
-            return;
+        loop {
+            let Ok(read) = self.file.read_at(&mut self.buffer, self.read_up_to) else { return };
+            let mut rest = &self.buffer[..read];
+            while let Some((stamp, identity, after)) = take_record(rest) {
+                self.known.insert(stamp, identity);
+                rest = after;
+            }
+            let taken = read - rest.len();
+            self.read_up_to += taken as u64;
+            // Less than a buffer was there, or what is there is no record: that is all for now.
+            if read < AT_ONCE || taken == 0 {
+                return;
+            }
         }
-        let mut rest = news.as_slice();
-        while let Some((stamp, identity, after)) = take_record(rest) {
-            self.known.insert(stamp, identity);
-            rest = after;
-        }
-        self.read_up_to += (news.len() - rest.len()) as u64;
     }
 
     fn append(&mut self, stamp: Stamp, identity: &Identity) {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::jobs;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
@@ -76,7 +77,7 @@ fn setting(error: config::SettingError) -> CallError {
 
 /// Before any MPI call: the right MPI, only one dlcast, and MPI up.
 pub(crate) fn prepare() -> Result<(), CallError> {
-    refuse_other_mpi()?;
+    jobs::look_around()?;
     if let Err(other) = runtime::claim(maps::file_of(prepare as *const () as usize)) {
         let text =
             format!("this process has a dlcast already, in {other}: a second one would agree on its own; use that one");

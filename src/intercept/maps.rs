@@ -4,7 +4,7 @@
 //! an object counts is `policy`'s business, and what it needs is told by the caller.
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{CStr, OsStr, OsString, c_int, c_void};
+use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -39,38 +39,77 @@ pub fn mapped() -> Vec<Mapped> {
 /// Looks again and again, and tells only of what came in between.
 ///
 /// The loader counts what it maps and what it unmaps (`dlpi_adds`, `dlpi_subs`): the same counts twice mean no news, and as long as
-/// nothing is unmapped, newcomers stand at the end of its list.
+/// nothing is unmapped, newcomers stand behind the last object that was seen. Only they are touched: on crowded cores every object
+/// that is looked at comes from memory.
 #[derive(Debug, Default)]
 pub struct Watch {
     adds: u64,
     subs: u64,
-    known: usize,
+    /// The loader's record of the last object that was seen; an address, for it may be gone.
+    last: usize,
 }
 
 impl Watch {
     /// The objects that were mapped since the last look; after an unmapping, all that there are (then the flag is true).
     pub fn news(&mut self) -> (Vec<Mapped>, bool) {
         let (mut news, mut everything) = (Vec::new(), false);
-        let (mut place, mut known) = (0, self.known);
+        // Visited once: for the counts, and for the loader's lock, under which its list is walked.
         each(|object| {
-            if place == 0 {
-                if (object.adds, object.subs) == (self.adds, self.subs) {
-                    return false;
-                }
-                everything = object.subs != self.subs;
-                known = if everything { 0 } else { self.known };
-                (self.adds, self.subs) = (object.adds, object.subs);
-            } else if place >= known && !object.name.is_empty() && !object.is_vdso() {
-                news.push(Mapped { path: PathBuf::from(OsStr::from_bytes(object.name.to_bytes())), base: object.base });
+            if (object.adds, object.subs) == (self.adds, self.subs) {
+                return false;
             }
-            place += 1;
-            true
+            everything = self.last != 0 && object.subs != self.subs;
+            let mut next = if self.last == 0 || everything {
+                // SAFETY: ld.so fills in _r_debug before the program starts; its list begins with the program.
+                unsafe { _r_debug.map }
+            } else {
+                // SAFETY: nothing was unmapped since this record was seen, and the lock is held.
+                unsafe { (*std::ptr::with_exposed_provenance::<LinkMap>(self.last)).next }
+            };
+            // SAFETY: a record of the list, or null, under the lock.
+            while let Some(record) = unsafe { next.as_ref() } {
+                news.extend(record.mapped());
+                self.last = next.expose_provenance();
+                next = record.next;
+            }
+            (self.adds, self.subs) = (object.adds, object.subs);
+            false
         });
-        if place > 0 {
-            self.known = place;
-        }
         (news, everything)
     }
+}
+
+/// The public head of ld.so's record of an object (`struct link_map` of `<link.h>`).
+#[repr(C)]
+struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const c_void,
+    next: *const LinkMap,
+    previous: *const LinkMap,
+}
+
+impl LinkMap {
+    /// The shared object; none for the program, which is the first, and for the kernel's own.
+    fn mapped(&self) -> Option<Mapped> {
+        if self.previous.is_null() || self.name.is_null() || is_vdso(self.base) {
+            return None;
+        }
+        // SAFETY: a C string that lives as long as the record, which the caller holds under the loader's lock.
+        let name = unsafe { CStr::from_ptr(self.name) }.to_bytes();
+        (!name.is_empty()).then(|| Mapped { path: PathBuf::from(OsStr::from_bytes(name)), base: self.base })
+    }
+}
+
+/// The head of `struct r_debug` of `<link.h>`, where debuggers find the list.
+#[repr(C)]
+struct Debug {
+    version: c_int,
+    map: *const LinkMap,
+}
+
+unsafe extern "C" {
+    static _r_debug: Debug;
 }
 
 /// Which inode is mapped at an address, as the kernel tells (`/proc/self/maps`): what lies at an object's path by now may be another
@@ -195,11 +234,8 @@ struct Object<'a> {
 }
 
 impl Object<'_> {
-    /// The kernel's own object, which has a name but no file.
     fn is_vdso(&self) -> bool {
-        // SAFETY: getauxval only looks into the table that the kernel gave the process.
-        let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
-        self.base != 0 && self.base as libc::c_ulong == vdso
+        is_vdso(self.base)
     }
 
     fn holds(&self, address: usize) -> bool {
@@ -207,6 +243,13 @@ impl Object<'_> {
         let offset = address.wrapping_sub(self.base) as u64;
         loads.any(|load| offset.wrapping_sub(load.p_vaddr) < load.p_memsz)
     }
+}
+
+/// The kernel's own object, which has a name but no file.
+fn is_vdso(base: usize) -> bool {
+    // SAFETY: getauxval only looks into the table that the kernel gave the process.
+    let vdso = unsafe { libc::getauxval(libc::AT_SYSINFO_EHDR) };
+    base != 0 && base as libc::c_ulong == vdso
 }
 
 /// Calls `visit` for each object in the order of loading, the main program first, until it answers false. `visit` must neither

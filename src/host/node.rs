@@ -98,7 +98,7 @@ impl NodeCache {
                 Ok(()) => return Found::Lock,
                 Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
                     std::thread::sleep(pause);
-                    pause = (pause * 2).min(Duration::from_millis(1));
+                    pause = (pause * 2).min(Duration::from_millis(2));
                 }
                 Err(_) => return Found::Nothing,
             }

@@ -46,9 +46,8 @@ def library_of_one_rank(folder: Path) -> None:
             subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", compiled, source], check=True)
             ctypes.CDLL(str(compiled), mode=ctypes.RTLD_GLOBAL)
     report = dlcast.sync()
-    say(
-        f"   sync: {len(report.committed)} library committed on all {size} ranks, asked for by rank {report.committed[0].ranks[0]}"
-    )
+    (library,) = report.committed
+    say(f"   sync: 1 library committed on all {size} ranks, asked for by rank {library.ranks[0]}")
     # RTLD_GLOBAL, as rank 0 opened it: every rank finds its symbols in the process.
     process = ctypes.CDLL(None)
     process.heat.restype = ctypes.c_double
@@ -66,9 +65,7 @@ def module_everywhere() -> None:
     numpy = dlcast.import_global("numpy")
     part = numpy.arange(rank * 250_000, (rank + 1) * 250_000, dtype=numpy.float64)
     total = comm.allreduce(float(numpy.sqrt(part).sum()))
-    say(
-        f"   numpy {numpy.__version__} on {size} ranks: the sum of the first million square roots is {total:.3f}"
-    )
+    say(f"   numpy {numpy.__version__} on {size} ranks: the first million square roots add up to {total:.3f}")
 
 
 def failure_of_one_rank(folder: Path) -> None:

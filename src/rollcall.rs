@@ -39,7 +39,8 @@ fn read(note: &[u8], size: u32) -> Option<Note> {
     wire::decode(note, size).map(Note::Here).or_else(|_| wire::decode(note, size).map(Note::Verdict)).ok()
 }
 
-/// A verdict that was left for this rank, if `note` is one.
+/// A verdict that was left for this rank, if `note` is one. (A session lets [`RollCall::hear`] read it.)
+#[cfg(test)]
 pub fn left_word(note: &[u8], size: u32) -> Option<Missed> {
     match read(note, size) {
         Some(Note::Verdict(missed)) => Some(missed),

@@ -1,8 +1,9 @@
 //! A communicator of one rank: every collective is complete at once, and no MPI is called.
 //!
-//! It does not stand for MPI where MPI is missing: a session on one rank still lives on an MPI communicator.
+//! A session of one rank steps its rounds on it. It does not stand for MPI where MPI is missing: the session still lives on an MPI
+//! communicator.
 
-use super::{Agreed, Collective, Comm, CommError, Control, Reply};
+use super::{Agreed, Collective, Comm, CommError, Reply};
 
 /// One rank.
 #[derive(Default)]
@@ -33,15 +34,5 @@ impl Comm for Solo {
 
     fn test(&mut self) -> Result<Option<Agreed<Reply>>, CommError> {
         Ok(self.reply.take().map(Agreed))
-    }
-}
-
-impl Control for Solo {
-    fn post(&mut self, _to: u32, _note: &[u8]) -> Result<(), CommError> {
-        Ok(())
-    }
-
-    fn poll(&mut self) -> Result<Option<(u32, Vec<u8>)>, CommError> {
-        Ok(None)
     }
 }

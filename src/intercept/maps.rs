@@ -108,6 +108,7 @@ struct Debug {
     map: *const LinkMap,
 }
 
+// SAFETY: as `<link.h>` declares it.
 unsafe extern "C" {
     static _r_debug: Debug;
 }

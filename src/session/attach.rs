@@ -13,6 +13,7 @@ use super::jobs;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
+use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
 use crate::config::{self, Mode, Timeout};
 use crate::error::Phase;
@@ -204,7 +205,16 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
     if let Some(node) = &mut node {
         node.unlink();
     }
-    let core = Core { comm: main, notes, node, committed: HashMap::new(), rounds: 0, steps: 0, heard: Instant::now() };
+    let core = Core {
+        comm: main,
+        solo: (size == 1).then(Solo::default),
+        notes,
+        node,
+        committed: HashMap::new(),
+        rounds: 0,
+        steps: 0,
+        heard: Instant::now(),
+    };
     Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))))
 }
 

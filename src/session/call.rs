@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
 use super::{CallError, Core, Ended, Shared, attach, jobs};
-use crate::comm::{Collective, Local};
+use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
 use crate::error::Undone;
 use crate::host::dl::{self, Library};
@@ -189,9 +189,13 @@ impl Call {
             what: &|| self.round.subject(),
             host_of: &|rank| self.shared.host_of(rank),
         };
+        let line: &mut dyn Comm = match &mut core.solo {
+            Some(solo) => solo,
+            None => &mut core.comm,
+        };
         // Word may have been left while this rank was busy with a job, or with something else.
         let late = wait::may_be_late(core.heard, &self.budget);
-        let waited = wait::collective(&mut core.comm, collective, &mut core.notes, &mut self.budget, &place, late);
+        let waited = wait::collective(line, collective, &mut core.notes, &mut self.budget, &place, late);
         core.heard = Instant::now();
         waited.map(Given::Collective).map_err(|lost| self.lose(lost))
     }

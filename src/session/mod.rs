@@ -29,6 +29,7 @@ use self::call::{Call, Own, Step};
 pub use self::error::{CallError, Ended};
 pub use self::report::SyncReport;
 use crate::comm::mpi::{MpiComm, Notes};
+use crate::comm::solo::Solo;
 use crate::config::{Mode, Timeout};
 use crate::host::dl::Library;
 use crate::host::node::NodeCache;
@@ -77,6 +78,8 @@ enum Slot {
 /// What a call needs while it runs.
 pub(crate) struct Core {
     comm: MpiComm,
+    /// Instead of `comm` where there is nobody to ask.
+    solo: Option<Solo>,
     notes: Notes,
     node: Option<NodeCache>,
     /// Agreed, therefore equal on every rank: what needs no round any more.

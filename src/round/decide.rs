@@ -36,7 +36,7 @@ impl Round {
 
     /// From agreed failures alone: what of the batch is committed, what is undone, what is tried once more.
     fn settle(&mut self, failures: &Failures) -> Ask {
-        let batch = std::mem::take(&mut self.batch.items);
+        let batch = std::mem::take(&mut self.batch);
         let (undone, committed): (Vec<u32>, Vec<u32>) = batch.into_iter().partition(|&index| failures.hit(index));
         // A library may have missed symbols of one that becomes GLOBAL only now: as in a program that opens the one
         // after the other, it gets its chance. Every pass makes something GLOBAL, so this ends.

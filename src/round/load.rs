@@ -1,6 +1,6 @@
 //! What to open, and after that what to import: a module may need the libraries that the same round makes GLOBAL.
 
-use super::{Ask, Batch, Job, Round, State};
+use super::{Ask, Job, Round, State};
 use crate::error::Phase;
 use crate::outcome::{Cause, Failure, Verdict};
 use crate::plan::What;
@@ -23,7 +23,7 @@ impl Round {
         if libraries.is_empty() {
             return self.load_python();
         }
-        self.batch = Batch { items: libraries.iter().map(|(index, _)| *index).collect() };
+        self.batch = libraries.iter().map(|(index, _)| *index).collect();
         self.ask_job(State::Loading, Job::Open(libraries))
     }
 
@@ -39,7 +39,7 @@ impl Round {
         if modules.is_empty() {
             return self.end_pass();
         }
-        self.batch = Batch { items: modules.iter().map(|(index, _)| *index).collect() };
+        self.batch = modules.iter().map(|(index, _)| *index).collect();
         self.ask_job(State::Loading, Job::Import(modules))
     }
 }

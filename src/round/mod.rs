@@ -89,12 +89,6 @@ pub struct Report {
     pub rounds: u32,
 }
 
-/// A lane's share of a plan: indices into it.
-#[derive(Clone, Debug, Default)]
-struct Batch {
-    items: Vec<u32>,
-}
-
 /// What is awaited.
 enum State {
     Begin,
@@ -123,8 +117,8 @@ pub struct Round {
     mine: Failures,
     /// The agreed verdicts so far, by index into the plan.
     verdicts: Vec<Option<Verdict>>,
-    /// What is being loaded.
-    batch: Batch,
+    /// What is being loaded: a lane's share of the plan, by index.
+    batch: Vec<u32>,
     /// Why the round ends without a report, once what is open has been undone.
     failed: Option<WireError>,
     /// This rank recorded something meanwhile.
@@ -149,7 +143,7 @@ impl Round {
             plan: Plan::default(),
             mine: Failures::default(),
             verdicts: Vec::new(),
-            batch: Batch::default(),
+            batch: Vec::new(),
             failed: None,
             more: false,
             again: false,
@@ -211,7 +205,7 @@ impl Round {
 
     /// Ends the round the same way on every rank. What is open without a verdict is undone first.
     fn fail(&mut self, error: WireError) -> Ask {
-        let batch = std::mem::take(&mut self.batch.items);
+        let batch = std::mem::take(&mut self.batch);
         if batch.is_empty() {
             self.state = State::Finished;
             return Ask::Done(Err(error));

@@ -46,6 +46,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(__cplusplus) && __cplusplus >= 201703L
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#endif
 
 #if !defined(__GNUC__)
 #error "dlcast_plugin.h needs the attributes and atomics of gcc or clang"
@@ -324,5 +331,340 @@ DLCAST_END_C
 /* A Python module that every rank shall import, too. */
 #define DLCAST_REQUEST_MODULE(name) \
   DLCAST_CONSTRUCTOR(DLCAST_JOIN(dlcast_plugin_request_, __COUNTER__), (void)dlcast_plugin_ask_module(name))
+
+#if defined(__cplusplus) && __cplusplus >= 201703L
+
+/* ---- C++17: what registers itself, with signatures derived and exceptions caught ------------------------------------- */
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#ifdef __cpp_exceptions
+#include <cxxabi.h>
+#include <exception>
+#include <typeinfo>
+#define DLCAST_TRY try
+#define DLCAST_CATCH(message, capacity)           \
+  catch (...) {                                   \
+    ::dlcast::detail::describe(message, capacity); \
+    return 1;                                     \
+  }
+#else
+/* Without exceptions a guard only calls. */
+#define DLCAST_TRY
+#define DLCAST_CATCH(message, capacity) (void)message, (void)capacity;
+#endif
+
+/* Every function and variable says that it is hidden, and no type does: a class of the plugin that derives from one of
+   these, or holds one, keeps its own visibility without a warning. */
+namespace dlcast {
+namespace detail {
+
+/* Text whose length is known while compiling; signatures are put together from it. */
+template <std::size_t Length> struct text {
+  char bytes[Length + 1];
+};
+
+template <std::size_t Size> DLCAST_HIDDEN constexpr text<Size - 1> literal(const char (&bytes)[Size]) {
+  text<Size - 1> result{};
+  for (std::size_t at = 0; at < Size; ++at) result.bytes[at] = bytes[at];
+  return result;
+}
+
+template <std::size_t Left, std::size_t Right>
+DLCAST_HIDDEN constexpr text<Left + Right> operator+(const text<Left> &left, const text<Right> &right) {
+  text<Left + Right> result{};
+  for (std::size_t at = 0; at < Left; ++at) result.bytes[at] = left.bytes[at];
+  for (std::size_t at = 0; at <= Right; ++at) result.bytes[Left + at] = right.bytes[at];
+  return result;
+}
+
+template <class Type> DLCAST_HIDDEN constexpr bool is_number() {
+  if constexpr (std::is_integral_v<Type>) return sizeof(Type) <= 8;
+  else return std::is_same_v<Type, float> || std::is_same_v<Type, double>;
+}
+
+template <class Type> DLCAST_HIDDEN constexpr auto number_name() {
+  if constexpr (std::is_same_v<Type, bool>) {
+    return literal("bool");
+  } else if constexpr (std::is_floating_point_v<Type>) {
+    if constexpr (sizeof(Type) == 4) return literal("f32");
+    else return literal("f64");
+  } else if constexpr (std::is_signed_v<Type>) {
+    if constexpr (sizeof(Type) == 1) return literal("i8");
+    else if constexpr (sizeof(Type) == 2) return literal("i16");
+    else if constexpr (sizeof(Type) == 4) return literal("i32");
+    else return literal("i64");
+  } else {
+    if constexpr (sizeof(Type) == 1) return literal("u8");
+    else if constexpr (sizeof(Type) == 2) return literal("u16");
+    else if constexpr (sizeof(Type) == 4) return literal("u32");
+    else return literal("u64");
+  }
+}
+
+/* The name of what a pointer leads to: everything that is neither a number nor a pointer is void. */
+template <class Type> DLCAST_HIDDEN constexpr auto pointee_name();
+
+template <class Type> DLCAST_HIDDEN constexpr auto name_of() {
+  using plain = std::remove_cv_t<Type>;
+  if constexpr (std::is_pointer_v<plain>) {
+    using pointee = std::remove_pointer_t<plain>;
+    static_assert(!std::is_function_v<pointee>, "dlcast: a pointer to a function has no portable type");
+    if constexpr (std::is_const_v<pointee>) return literal("*const ") + pointee_name<std::remove_cv_t<pointee>>();
+    else return literal("*mut ") + pointee_name<std::remove_cv_t<pointee>>();
+  } else {
+    static_assert(is_number<plain>(),
+                  "dlcast: arguments and results are numbers of at most 64 bits, bool, and pointers (no references, no "
+                  "structs or enums by value)");
+    return number_name<plain>();
+  }
+}
+
+template <class Type> DLCAST_HIDDEN constexpr auto pointee_name() {
+  if constexpr (std::is_pointer_v<Type> || is_number<Type>()) return name_of<Type>();
+  else return literal("void");
+}
+
+template <class First, class... Rest> DLCAST_HIDDEN constexpr auto argument_names() {
+  if constexpr (sizeof...(Rest) == 0) return name_of<First>();
+  else return name_of<First>() + literal(",") + argument_names<Rest...>();
+}
+
+template <class Result, class... Arguments> DLCAST_HIDDEN constexpr auto parenthesis() {
+  if constexpr (sizeof...(Arguments) == 0) return literal("()");
+  else return literal("(") + argument_names<Arguments...>() + literal(")");
+}
+
+template <class Result, class... Arguments> DLCAST_HIDDEN constexpr auto signature_text() {
+  if constexpr (std::is_void_v<Result>) return parenthesis<Result, Arguments...>();
+  else return parenthesis<Result, Arguments...>() + literal("->") + name_of<Result>();
+}
+
+template <class Result, class... Arguments> struct signature_of {
+  DLCAST_HIDDEN static constexpr auto text = signature_text<Result, Arguments...>();
+};
+
+template <class Type> struct type_name_of {
+  DLCAST_HIDDEN static constexpr auto text = name_of<Type>();
+};
+
+#ifdef __cpp_exceptions
+
+/* Puts text behind what the message says already; cut between characters of UTF-8 where the room ends. */
+inline DLCAST_HIDDEN void say(char *message, std::size_t capacity, const char *text, std::size_t length) noexcept {
+  const std::size_t used = std::strlen(message);
+  if (used + length + 1 > capacity) {
+    length = capacity - used - 1;
+    while (length > 0 && (static_cast<unsigned char>(text[length]) & 0xC0u) == 0x80u) --length;
+  }
+  std::memcpy(message + used, text, length);
+  message[used + length] = '\0';
+}
+
+inline DLCAST_HIDDEN void say(char *message, std::size_t capacity, const char *text) noexcept {
+  if (text) say(message, capacity, text, std::strlen(text));
+}
+
+/* The type of the exception that is handled now, as people write it. */
+inline DLCAST_HIDDEN void say_type(char *message, std::size_t capacity) noexcept {
+  const std::type_info *type = abi::__cxa_current_exception_type();
+  if (!type) return say(message, capacity, "an exception of another language");
+  int status = 0;
+  char *readable = abi::__cxa_demangle(type->name(), nullptr, nullptr, &status);
+  std::string_view name = readable ? readable : type->name();
+  /* What std::throw_with_nested made of the type that was thrown. */
+  constexpr std::string_view nested = "std::_Nested_exception<";
+  if (name.size() > nested.size() && name.compare(0, nested.size(), nested) == 0 && name.back() == '>') {
+    name.remove_prefix(nested.size());
+    name.remove_suffix(name[name.size() - 2] == ' ' ? 2 : 1);
+  }
+  say(message, capacity, name.data(), name.size());
+  std::free(readable);
+}
+
+/* Says what the exception that is handled now says of itself, and what caused it; to a depth that a message has room for. */
+inline DLCAST_HIDDEN void describe(char *message, std::size_t capacity, int depth = 0) noexcept {
+  if (capacity == 0) return;
+  if (depth == 0) message[0] = '\0';
+  else say(message, capacity, "; caused by ");
+  say_type(message, capacity);
+  try {
+    throw;
+  } catch (const std::exception &exception) {
+    say(message, capacity, ": ");
+    say(message, capacity, exception.what());
+#ifdef __cpp_rtti
+    const std::nested_exception *nested = dynamic_cast<const std::nested_exception *>(&exception);
+    if (nested && nested->nested_ptr() && depth < 8) {
+      try {
+        nested->rethrow_nested();
+      } catch (...) {
+        describe(message, capacity, depth + 1);
+      }
+    }
+#endif
+  } catch (const char *text) {
+    say(message, capacity, ": ");
+    say(message, capacity, text);
+  } catch (const std::string &text) {
+    say(message, capacity, ": ");
+    say(message, capacity, text.data(), text.size());
+  } catch (int number) {
+    char digits[24];
+    std::snprintf(digits, sizeof digits, ": %d", number);
+    say(message, capacity, digits);
+  } catch (...) {
+  }
+}
+
+#endif
+
+template <auto Function, class Type> struct task_guard {
+  static_assert(!std::is_same_v<Type, Type>, "dlcast: a task is a function, a static member function or a lambda without capture");
+};
+
+template <auto Function, class Result, class... Arguments> struct task_guard<Function, Result (*)(Arguments...)> {
+  DLCAST_HIDDEN static std::int32_t call(Arguments... arguments, Result *result, char *message, std::size_t capacity) {
+    DLCAST_TRY {
+      *result = Function(arguments...);
+      return 0;
+    }
+    DLCAST_CATCH(message, capacity)
+  }
+  DLCAST_HIDDEN static constexpr const char *signature = signature_of<Result, Arguments...>::text.bytes;
+};
+
+template <auto Function, class... Arguments> struct task_guard<Function, void (*)(Arguments...)> {
+  DLCAST_HIDDEN static std::int32_t call(Arguments... arguments, char *message, std::size_t capacity) {
+    DLCAST_TRY {
+      Function(arguments...);
+      return 0;
+    }
+    DLCAST_CATCH(message, capacity)
+  }
+  DLCAST_HIDDEN static constexpr const char *signature = signature_of<void, Arguments...>::text.bytes;
+};
+
+template <auto Function, class Result, class... Arguments>
+struct task_guard<Function, Result (*)(Arguments...) noexcept>
+    : task_guard<static_cast<Result (*)(Arguments...)>(Function), Result (*)(Arguments...)> {};
+
+template <class Type> inline constexpr bool no_callback DLCAST_HIDDEN = false;
+
+}  // namespace detail
+
+/* The portable name of a type: "f64", "*const u8". For the names of template instances. */
+template <class Type> DLCAST_HIDDEN constexpr std::string_view type_name() {
+  return std::string_view{detail::type_name_of<Type>::text.bytes, sizeof(detail::type_name_of<Type>::text) - 1};
+}
+
+/* A function as a guarded task, registered or not: `call` is the C function of dlcast_task_v1, `signature` its text, and
+   `function()` the same function with its type removed. Program code is handed out this way, too.
+   Arguments and results are numbers of at most 64 bits, bool and pointers; what a pointer leads to is void where it is
+   neither. An exception becomes the message: type, text and causes. In C++17 a lambda without capture is given as +lambda,
+   for a constexpr lambda; since C++20 as it is. */
+template <auto Function> struct guard : detail::task_guard<+Function, decltype(+Function)> {
+  DLCAST_HIDDEN static dlcast_function function() noexcept { return reinterpret_cast<dlcast_function>(&guard::call); }
+};
+
+/* A function as a callback, registered or not: `call` has the C signature. The function is
+       void(const void *payload, std::size_t length, std::uint64_t tag),
+       void(std::string_view payload, std::uint64_t tag), or
+       std::int32_t(const void *payload, std::size_t length, std::uint64_t tag, char *message, std::size_t capacity). */
+template <auto Function> struct callback_guard {
+  DLCAST_HIDDEN static std::int32_t call(const void *payload, std::size_t length, std::uint64_t tag, char *message,
+                                         std::size_t capacity) {
+    using type = decltype(+Function);
+    DLCAST_TRY {
+      if constexpr (std::is_invocable_r_v<std::int32_t, type, const void *, std::size_t, std::uint64_t, char *, std::size_t>) {
+        return (+Function)(payload, length, tag, message, capacity);
+      } else if constexpr (std::is_invocable_v<type, const void *, std::size_t, std::uint64_t>) {
+        static_assert(std::is_void_v<std::invoke_result_t<type, const void *, std::size_t, std::uint64_t>>,
+                      "dlcast: a callback without a message returns nothing; it fails by throwing");
+        (+Function)(payload, length, tag);
+      } else if constexpr (std::is_invocable_v<type, std::string_view, std::uint64_t>) {
+        static_assert(std::is_void_v<std::invoke_result_t<type, std::string_view, std::uint64_t>>,
+                      "dlcast: a callback without a message returns nothing; it fails by throwing");
+        (+Function)(std::string_view{static_cast<const char *>(payload), length}, tag);
+      } else {
+        static_assert(detail::no_callback<type>,
+                      "dlcast: a callback takes (const void *, size_t, uint64_t) or (std::string_view, uint64_t)");
+      }
+      return 0;
+    }
+    DLCAST_CATCH(message, capacity)
+  }
+};
+
+/* A task that registers itself: static dlcast::task<&step> step_task{"step"}; the name is a literal. */
+template <auto Function> class task {
+ public:
+  DLCAST_HIDDEN explicit task(const char *name) {
+    (void)dlcast_plugin_add_task(name, guard<Function>::signature, guard<Function>::function());
+  }
+  task(const task &) = delete;
+  task &operator=(const task &) = delete;
+};
+
+/* A callback that registers itself: static dlcast::callback<&setup> at_setup{"payload", 1}; the payload is copied. */
+template <auto Function> class callback {
+ public:
+  DLCAST_HIDDEN callback() : callback(std::string_view{}, 0) {}
+  DLCAST_HIDDEN explicit callback(std::string_view payload, std::uint64_t tag = 0)
+      : callback(payload.data(), payload.size(), tag) {}
+  DLCAST_HIDDEN callback(const void *payload, std::size_t length, std::uint64_t tag) {
+    (void)dlcast_plugin_add_callback(&callback_guard<Function>::call, payload, length, tag);
+  }
+  callback(const callback &) = delete;
+  callback &operator=(const callback &) = delete;
+};
+
+/* A library that every rank shall load, too: static dlcast::request also{"$ORIGIN/libb.so"}; flags of dlopen. */
+class request {
+ public:
+  DLCAST_HIDDEN explicit request(const char *library, int flags = 0) { (void)dlcast_plugin_ask_library(library, flags); }
+  request(const request &) = delete;
+  request &operator=(const request &) = delete;
+};
+
+/* A Python module that every rank shall import, too. */
+class module_request {
+ public:
+  DLCAST_HIDDEN explicit module_request(const char *module) { (void)dlcast_plugin_ask_module(module); }
+  module_request(const module_request &) = delete;
+  module_request &operator=(const module_request &) = delete;
+};
+
+/* The base of a class template whose instances are tasks. Each instance that the plugin makes use of, in any number of
+   translation units, registers itself once:
+
+       template <class T> struct scale : dlcast::registers<scale<T>> {
+         static std::string task_name() { return "scale<" + std::string(dlcast::type_name<T>()) + ">"; }
+         static void run(T *values, std::uint64_t count, T by);
+       };
+       template struct scale<double>;                     // or any other use that needs the complete class
+
+   A static data member of the template itself would not do: without hidden visibility it is one object for all plugins
+   that have the same instance, and only the first of them would register. */
+template <class Kernel> class registers {
+  DLCAST_HIDDEN static bool add() {
+    const std::string name(Kernel::task_name());
+    const char *kept = dlcast_plugin_keep(name.data(), name.size());
+    using guarded = guard<&Kernel::run>;
+    return kept && dlcast_plugin_add_task(kept, guarded::signature, guarded::function()) == 0;
+  }
+  DLCAST_HIDDEN static inline const bool added = add();
+  /* To name the variable as an argument is to use it: the instance of the class brings the instance of the variable. */
+  template <const bool *> struct use {};
+
+ public:
+  using registered = use<&added>;
+};
+
+}  // namespace dlcast
+
+#endif
 
 #endif

@@ -94,6 +94,11 @@
 #define DLCAST_VERB_INVALID 3
 
 /*
+ name: as for DLCAST_VERB_LOAD; takes a plugin's tasks away.
+ */
+#define DLCAST_VERB_UNLOAD 4
+
+/*
  Import the module.
  */
 #define DLCAST_JOB_IMPORT 1
@@ -107,6 +112,11 @@
  Some rank could not: take it out again.
  */
 #define DLCAST_JOB_UNDO 3
+
+/*
+ Call the function; its module is imported on the fly.
+ */
+#define DLCAST_JOB_CALL 4
 
 /*
  What a call came to: one of the DLCAST_ codes below. Everything but DLCAST_OK and DLCAST_JOB leaves a text in
@@ -134,14 +144,62 @@ typedef int64_t dlcast_call;
  */
 typedef struct {
   /*
-   DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT or DLCAST_JOB_UNDO.
+   DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT, DLCAST_JOB_UNDO or DLCAST_JOB_CALL.
    */
   int32_t kind;
   /*
-   The module's name in UTF-8; valid until the next dlcast call of this thread.
+   The module's name in UTF-8, for DLCAST_JOB_CALL "module:qualname"; valid until the next dlcast call of this thread.
    */
   const char *name;
+  /*
+   Of DLCAST_JOB_CALL: lent until the job is answered.
+   */
+  const void *payload;
+  /*
+   Bytes of the payload.
+   */
+  size_t length;
+  /*
+   Of DLCAST_JOB_CALL.
+   */
+  uint64_t tag;
 } dlcast_job;
+
+/*
+ The one signature of callbacks, dlcast_callback of dlcast_plugin.h: 0 is success; anything else a failure, and message
+ (capacity bytes, "" at entry) says why. The payload is lent during the call. It must not throw.
+ */
+typedef int32_t (*dlcast_global_callback)(const void *payload,
+                                          size_t length,
+                                          uint64_t tag,
+                                          char *message,
+                                          size_t capacity);
+
+/*
+ A task of a plugin.
+ */
+typedef struct {
+  /*
+   The same on every rank; never used for another task.
+   */
+  uint64_t id;
+  /*
+   The plugin's name; valid until the next dlcast call of this thread.
+   */
+  const char *plugin;
+  /*
+   The plugin's own text; valid for as long as the process.
+   */
+  const char *name;
+  /*
+   As name.
+   */
+  const char *signature;
+  /*
+   To be cast to what the signature says.
+   */
+  const void *function;
+} dlcast_task;
 
 #ifdef __cplusplus
 extern "C" {
@@ -294,6 +352,21 @@ dlcast_status dlcast_call_begin(dlcast_session session,
                                 dlcast_call *call);
 
 /*
+ As dlcast_call_begin, for what dlcast_register_code does.
+
+ # Safety
+ `code` points to `code_length` bytes, `payload` to `length`; `call` points to a dlcast_call.
+ */
+dlcast_status dlcast_call_begin_register(dlcast_session session,
+                                         const void *code,
+                                         size_t code_length,
+                                         const void *payload,
+                                         size_t length,
+                                         uint64_t tag,
+                                         double timeout,
+                                         dlcast_call *call);
+
+/*
  Goes on until there is an import to do (DLCAST_JOB), or to the end: any other status, after which the handle is gone.
  Blocks while other ranks are waited for.
 
@@ -330,6 +403,159 @@ dlcast_status dlcast_import_next(double timeout,
  Both are null or C strings.
  */
 dlcast_status dlcast_import_answer(const char *message, const char *traceback);
+
+/*
+ Runs a callback (dlcast_callback of dlcast_plugin.h) once in every process, with the payload, and returns when all have
+ run it. Collective, as dlcast_load_global. The function is one of a library or of the main program, exported or not; a
+ rank that has not its library loads it first. It must not throw (C++: dlcast::guard). The payload is copied.
+
+ At most once in a process for the same function, tag and payload. What it asks for in turn has been done when this
+ returns. DLCAST_UNDONE where it fails on any rank, with its message.
+
+ # Safety
+ `function` is a callback; `payload` points to `length` bytes.
+ */
+dlcast_status dlcast_register_global(dlcast_session session,
+                                     dlcast_global_callback function,
+                                     const void *payload,
+                                     size_t length,
+                                     uint64_t tag,
+                                     double timeout);
+
+/*
+ As dlcast_register_global, for code that is a code reference (dlcast_code_of and so on). An empty payload means the
+ code's own.
+
+ # Safety
+ `code` points to `code_length` bytes, `payload` to `length`.
+ */
+dlcast_status dlcast_register_code(dlcast_session session,
+                                   const void *code,
+                                   size_t code_length,
+                                   const void *payload,
+                                   size_t length,
+                                   uint64_t tag,
+                                   double timeout);
+
+/*
+ Records code that every process is to run once, in the next round. Local; see dlcast_register_code.
+
+ # Safety
+ `code` points to `code_length` bytes, `payload` to `length`.
+ */
+dlcast_status dlcast_record_code(dlcast_session session,
+                                 const void *code,
+                                 size_t code_length,
+                                 const void *payload,
+                                 size_t length,
+                                 uint64_t tag);
+
+/*
+ Takes a plugin's tasks away on every rank: their ids are stale from now on. The library stays mapped. Collective.
+
+ # Safety
+ `path` is a C string.
+ */
+dlcast_status dlcast_unload_global(dlcast_session session,
+                                   const char *path,
+                                   double timeout);
+
+/*
+ Finds a task by the names of plugin and task. Local.
+
+ # Safety
+ `plugin` and `name` are C strings; `task` points to a dlcast_task.
+ */
+dlcast_status dlcast_task_find(dlcast_session session,
+                               const char *plugin,
+                               const char *name,
+                               dlcast_task *task);
+
+/*
+ Finds a task by its id, which is the same on every rank. Local. A stale id is DLCAST_INVALID.
+
+ # Safety
+ `task` points to a dlcast_task.
+ */
+dlcast_status dlcast_task_get(dlcast_session session, uint64_t id, dlcast_task *task);
+
+/*
+ Leaves the loaded plugins in dlcast_last_report: {"plugins": [{"number", "name", "version", "tasks"}]}. Local.
+ */
+dlcast_status dlcast_plugins(dlcast_session session);
+
+/*
+ Names a function of this process, exported or not, so that any rank can find it: dlcast_code_resolve. Local. The bytes
+ can be sent through any channel; the payload travels along. signature: any text, compared where it is resolved; may be
+ null.
+
+ code may be null; code_length: the room there is, and in return the bytes that the reference has.
+
+ # Safety
+ The pointers point to what their names say.
+ */
+dlcast_status dlcast_code_of(const void *function,
+                             const char *signature,
+                             const void *payload,
+                             size_t length,
+                             void *code,
+                             size_t *code_length);
+
+/*
+ As dlcast_code_of, for a function by the library (a path or a bare name) and the symbol that it exports. symbol null:
+ the library alone, which registers itself.
+
+ # Safety
+ The pointers point to what their names say.
+ */
+dlcast_status dlcast_code_symbol(const char *library,
+                                 const char *symbol,
+                                 const char *signature,
+                                 const void *payload,
+                                 size_t length,
+                                 void *code,
+                                 size_t *code_length);
+
+/*
+ As dlcast_code_of, for a Python function by its module and __qualname__. Python resolves it, no other.
+
+ # Safety
+ The pointers point to what their names say.
+ */
+dlcast_status dlcast_code_python(const char *module,
+                                 const char *qualname,
+                                 const char *signature,
+                                 const void *payload,
+                                 size_t length,
+                                 void *code,
+                                 size_t *code_length);
+
+/*
+ Finds the code of a reference in this process. A library that is missing is opened here, and recorded: the next round
+ brings it to every rank. Local. signature, if not null, must be that of the reference. function receives null for a
+ library alone; another identity of the library, here, is DLCAST_INVALID and names this rank.
+
+ # Safety
+ The pointers point to what their names say; `function` to a pointer.
+ */
+dlcast_status dlcast_code_resolve(dlcast_session session,
+                                  const void *code,
+                                  size_t code_length,
+                                  const char *signature,
+                                  const void **function);
+
+/*
+ Leaves what a code reference says in dlcast_last_report: {"code": for people, "kind": "symbol", "offset", "library" or
+ "python", "library", "module", "qualname", "signature"}; and lends its payload, until the next call of this function by
+ this thread. Local.
+
+ # Safety
+ `code` points to `code_length` bytes; `payload` and `length` to a pointer and a number.
+ */
+dlcast_status dlcast_code_read(const void *code,
+                               size_t code_length,
+                               const void **payload,
+                               size_t *length);
 
 #ifdef __cplusplus
 }  // extern "C"

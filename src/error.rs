@@ -33,6 +33,12 @@ pub enum Phase {
     Commit,
     /// The arguments of the call.
     Call,
+    /// Reading a plugin's table.
+    Register,
+    /// A callback's own failure.
+    Callback,
+    /// Comparing what the ranks have registered.
+    Compare,
 }
 
 impl fmt::Display for Phase {
@@ -48,6 +54,9 @@ impl fmt::Display for Phase {
             Phase::Decide => "decide",
             Phase::Commit => "commit",
             Phase::Call => "call",
+            Phase::Register => "register",
+            Phase::Callback => "callback",
+            Phase::Compare => "compare",
         })
     }
 }
@@ -81,7 +90,7 @@ impl fmt::Display for RankFailure {
 /// A request that failed on some rank and was undone on all.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Undone {
-    /// "library", "module" or "call".
+    /// "library", "module", "callback", "unload" or "call".
     pub kind: &'static str,
     /// The name by which it was asked for.
     pub name: String,
@@ -94,10 +103,12 @@ pub struct Undone {
 impl fmt::Display for Undone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed: usize = self.failures.iter().map(|failure| failure.ranks.len()).sum();
-        let verb = if self.kind == "module" { "import" } else { "load" };
         match self.kind {
             "call" => write!(f, "a call failed")?,
-            _ => write!(f, "{verb} of `{}` failed", self.name)?,
+            "callback" => write!(f, "callback `{}` failed", self.name)?,
+            "module" => write!(f, "import of `{}` failed", self.name)?,
+            "unload" => write!(f, "unload of `{}` failed", self.name)?,
+            _ => write!(f, "load of `{}` failed", self.name)?,
         }
         write!(f, " on {failed} of {} ranks; undone on all", self.size)?;
         for failure in &self.failures {

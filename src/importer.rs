@@ -7,6 +7,7 @@ use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
+use crate::code::Payload;
 use crate::outcome::Failure;
 
 /// Work for a Python interpreter.
@@ -18,13 +19,23 @@ pub enum ImportJob {
     Commit(String),
     /// Some rank has not: take it out and park it.
     Undo(String),
+    /// Call this function; its module is imported on the fly.
+    Call {
+        /// "module:qualname".
+        name: String,
+        /// Lent.
+        payload: Payload,
+        /// Tells registrations of one function apart.
+        tag: u64,
+    },
 }
 
 impl ImportJob {
-    /// The module.
+    /// The module, or the function.
     pub fn name(&self) -> &str {
         match self {
             ImportJob::Import(name) | ImportJob::Commit(name) | ImportJob::Undo(name) => name,
+            ImportJob::Call { name, .. } => name,
         }
     }
 }

@@ -35,6 +35,7 @@
 
 pub mod capi;
 pub mod cli;
+pub mod code;
 pub mod comm;
 pub mod config;
 pub mod error;
@@ -46,21 +47,27 @@ pub mod layers;
 pub mod outcome;
 pub mod plan;
 pub mod ranks;
+pub mod registry;
 pub mod request;
 pub mod rollcall;
 pub mod round;
 pub mod session;
+pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
+pub use code::{CodePlace, CodeRef};
 pub use comm::mpi::UserComm;
 pub use config::{Mode, Timeout};
 pub use error::{Missed, Phase, RankFailure, Undone};
 pub use host::dl::Library;
 pub use identity::Identity;
+pub use registry::{Task, TaskError};
 pub use request::OpenFlags;
+pub use session::code::{Code, ResolveError, Tasks};
 pub use session::{CallError, Ended, Options, Session, SyncReport};
+pub use task::TaskId;
 
 /// The README's Rust example is compiled, too.
 #[cfg(doctest)]

@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::code::{CodePlace, CodeRef, Home};
 use crate::identity::Identity;
 use crate::ranks::RankSet;
 use crate::request::OpenFlags;
@@ -21,6 +22,18 @@ pub struct Library {
     pub flags: OpenFlags,
 }
 
+impl Library {
+    /// Equal for what is one library; by the first spelling where nobody knows what it is.
+    fn key(&self) -> Key {
+        match &self.identity {
+            Some(identity) => {
+                *blake3::Hasher::new().update(&identity.digest).update(identity.name.as_bytes()).finalize().as_bytes()
+            }
+            None => *blake3::hash(self.spellings.first().map_or("", String::as_str).as_bytes()).as_bytes(),
+        }
+    }
+}
+
 /// What an item asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum What {
@@ -31,12 +44,75 @@ pub enum What {
         /// Absolute dotted name.
         name: String,
     },
+    /// Code of the native lane, or of Python's, to be run once in every process.
+    Callback(Callback),
+    /// A library whose registrations are taken away.
+    Unload(Library),
     /// A bad call of one rank; it can only fail.
     Invalid {
         /// What was wrong.
         message: String,
     },
 }
+
+/// Code that every process runs once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// The code and its payload.
+    pub code: CodeRef,
+    /// Tells registrations of one function apart.
+    pub tag: u64,
+    /// The code, for people.
+    pub name: String,
+}
+
+impl Callback {
+    /// For the code, with its name.
+    pub fn new(code: CodeRef, tag: u64) -> Self {
+        let name = code.to_string();
+        Callback { code, tag, name }
+    }
+
+    /// The library that must be open, local and bound at once; none for Python.
+    pub fn library(&self) -> Option<Library> {
+        self.code.home().map(|Home { identity, path }| Library {
+            identity: Some(identity.clone()),
+            spellings: vec![identity.name.clone()],
+            path: Some(path.clone()),
+            flags: OpenFlags::NOW,
+        })
+    }
+
+    /// Everything that makes two registrations one.
+    pub fn key(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut field = |bytes: &[u8]| {
+            hasher.update(&(bytes.len() as u64).to_le_bytes());
+            hasher.update(bytes);
+        };
+        if let Some(home) = self.code.home() {
+            field(home.identity.name.as_bytes());
+            field(&home.identity.digest);
+        }
+        match &self.code.place {
+            CodePlace::Symbol { symbol, .. } => field(symbol.as_bytes()),
+            CodePlace::Offset { offset, .. } => field(&offset.to_le_bytes()),
+            CodePlace::Library(_) => {}
+            CodePlace::Python { module, qualname } => {
+                field(b"python");
+                field(module.as_bytes());
+                field(qualname.as_bytes());
+            }
+        }
+        field(&self.tag.to_le_bytes());
+        field(self.code.signature.as_bytes());
+        field(&self.code.payload);
+        *hasher.finalize().as_bytes()
+    }
+}
+
+/// Names an item across plans and passes: equal for items that ask for the same thing.
+pub type Key = [u8; 32];
 
 /// Copies of one library that a program opened itself on one rank: each has run its constructors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,36 +132,64 @@ pub struct Item {
     pub holders: RankSet,
     /// Who has it more than once already.
     pub copies: Vec<Copies>,
+    /// The items whose constructors or callbacks asked for it: they fail with it.
+    pub asked_by: Vec<Key>,
 }
 
 impl Item {
+    /// What `rank` wants, by itself.
+    pub fn new(what: What, rank: u32) -> Self {
+        Item { what, holders: RankSet::one(rank), copies: Vec::new(), asked_by: Vec::new() }
+    }
+
+    /// The library that it is about, if any.
+    pub fn library(&self) -> Option<&Library> {
+        match &self.what {
+            What::Library(library) | What::Unload(library) => Some(library),
+            _ => None,
+        }
+    }
+
     /// The name by which people know it: the library's first spelling, the module's name.
     pub fn name(&self) -> &str {
         match &self.what {
-            What::Library(library) => match (library.spellings.first(), &library.identity) {
+            What::Library(library) | What::Unload(library) => match (library.spellings.first(), &library.identity) {
                 (Some(spelling), _) => spelling,
                 (None, Some(identity)) => &identity.name,
                 (None, None) => "a library without a name",
             },
             What::Module { name } => name,
+            What::Callback(callback) => &callback.name,
             What::Invalid { .. } => "a call with a bad argument",
         }
     }
 
-    /// Whether this item belongs to the native lane (libraries), not to Python's.
+    /// Whether this item belongs to the native lane (libraries, their callbacks), not to Python's.
     pub fn is_native(&self) -> bool {
-        matches!(self.what, What::Library(_))
+        match &self.what {
+            What::Library(_) | What::Unload(_) => true,
+            What::Callback(callback) => callback.code.home().is_some(),
+            What::Module { .. } | What::Invalid { .. } => false,
+        }
+    }
+
+    /// Whether Python does this.
+    pub fn is_python(&self) -> bool {
+        matches!(self.what, What::Module { .. } | What::Callback(_)) && !self.is_native()
     }
 
     /// Whether both ask for the same thing.
     pub fn same_as(&self, other: &Item) -> bool {
         match (&self.what, &other.what) {
-            (What::Library(a), What::Library(b)) => match (&a.identity, &b.identity) {
-                (Some(a), Some(b)) => a == b,
-                (None, None) => a.spellings.iter().any(|spelling| b.spellings.contains(spelling)),
-                _ => false,
-            },
+            (What::Library(a), What::Library(b)) | (What::Unload(a), What::Unload(b)) => {
+                match (&a.identity, &b.identity) {
+                    (Some(a), Some(b)) => a == b,
+                    (None, None) => a.spellings.iter().any(|spelling| b.spellings.contains(spelling)),
+                    _ => false,
+                }
+            }
             (What::Module { name: a }, What::Module { name: b }) => a == b,
+            (What::Callback(a), What::Callback(b)) => a.tag == b.tag && a.key() == b.key(),
             (What::Invalid { message: a }, What::Invalid { message: b }) => a == b,
             _ => false,
         }
@@ -98,7 +202,14 @@ impl Item {
                 self.copies.push(copies);
             }
         }
-        if let (What::Library(mine), What::Library(theirs)) = (&mut self.what, other.what) {
+        for key in other.asked_by {
+            if !self.asked_by.contains(&key) {
+                self.asked_by.push(key);
+            }
+        }
+        if let (What::Library(mine), What::Library(theirs)) | (What::Unload(mine), What::Unload(theirs)) =
+            (&mut self.what, other.what)
+        {
             for spelling in theirs.spellings {
                 if !mine.spellings.contains(&spelling) {
                     mine.spellings.push(spelling);
@@ -119,7 +230,7 @@ impl Item {
             hasher.update(bytes);
         };
         match &self.what {
-            What::Library(library) => {
+            What::Library(library) | What::Unload(library) => {
                 match &library.identity {
                     Some(identity) => {
                         field(0, identity.name.as_bytes());
@@ -131,8 +242,13 @@ impl Item {
                 field(4, &library.flags.bits().to_le_bytes());
             }
             What::Module { name } => field(5, name.as_bytes()),
+            What::Callback(callback) => field(9, &callback.key()),
             What::Invalid { message } => field(6, message.as_bytes()),
         }
+        if let What::Unload(_) = &self.what {
+            field(10, b"unload");
+        }
+        self.asked_by.iter().for_each(|key| field(11, key));
         // Copies differ per rank: a rank that has some makes the sets differ, so that everybody hears of them.
         for copies in &self.copies {
             field(7, &copies.rank.to_le_bytes());
@@ -184,12 +300,14 @@ impl Plan {
     pub fn fold_unfound(&mut self) {
         let (found, unfound): (Vec<Item>, Vec<Item>) = std::mem::take(&mut self.items)
             .into_iter()
-            .partition(|item| !matches!(&item.what, What::Library(library) if library.identity.is_none()));
+            .partition(|item| item.library().is_none_or(|library| library.identity.is_some()));
         self.items = found;
         for lost in unfound {
-            let What::Library(library) = &lost.what else { continue };
-            let twin = self.items.iter_mut().find(|item| match &item.what {
-                What::Library(known) => known.spellings.iter().any(|spelling| library.spellings.contains(spelling)),
+            let Some(library) = lost.library() else { continue };
+            let twin = self.items.iter_mut().find(|item| match (&item.what, &lost.what) {
+                (What::Library(known), What::Library(_)) | (What::Unload(known), What::Unload(_)) => {
+                    known.spellings.iter().any(|spelling| library.spellings.contains(spelling))
+                }
                 _ => false,
             });
             match twin {
@@ -224,14 +342,11 @@ impl Item {
     }
 
     /// Equal for items that [`Item::same_as`] holds for, except unfound libraries with several spellings.
-    fn place_key(&self) -> [u8; 32] {
+    pub fn place_key(&self) -> Key {
         match &self.what {
-            What::Library(Library { identity: Some(identity), .. }) => {
-                *blake3::Hasher::new().update(&identity.digest).update(identity.name.as_bytes()).finalize().as_bytes()
-            }
-            What::Library(library) => {
-                *blake3::hash(library.spellings.first().map_or("", String::as_str).as_bytes()).as_bytes()
-            }
+            What::Library(library) => library.key(),
+            What::Unload(library) => *blake3::hash(&library.key()).as_bytes(),
+            What::Callback(callback) => callback.key(),
             What::Module { name } => *blake3::hash(name.as_bytes()).as_bytes(),
             What::Invalid { message } => *blake3::hash(message.as_bytes()).as_bytes(),
         }

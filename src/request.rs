@@ -3,6 +3,8 @@
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 
+use crate::code::CodeRef;
+
 bitflags! {
     /// The mode argument of dlopen(3), with the values of the platform.
     ///
@@ -78,6 +80,18 @@ pub enum Request {
     Module {
         /// Absolute dotted name.
         name: String,
+    },
+    /// Run this code once in every process, with its payload; load its library first.
+    Callback {
+        /// The code and its payload.
+        code: CodeRef,
+        /// Tells registrations of one function apart.
+        tag: u64,
+    },
+    /// Take a plugin's tasks away on every rank.
+    Unload {
+        /// As for a library.
+        spelling: String,
     },
     /// A call with a bad argument: it takes part in the round, so that nobody waits for it, and fails.
     Invalid {

@@ -5,13 +5,14 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::code::{CodePlace, CodeRef};
 use crate::error::{Absent, Missed};
 use crate::outcome::Failures;
 use crate::plan::{Plan, What};
 
 const MAGIC: [u8; 3] = *b"dlc";
 /// Raised whenever a message changes its shape.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 /// The largest message that is sent or received.
 pub const MOST_BYTES: usize = 1 << 28;
 
@@ -47,13 +48,14 @@ impl Message for Plan {
     fn check(&self, size: u32) -> Result<(), WireError> {
         let sound = self.items.iter().all(|item| {
             let named = match &item.what {
-                What::Library(library) => {
+                What::Library(library) | What::Unload(library) => {
                     (library.identity.is_none() || library.path.is_some())
                         && !library.spellings.is_empty()
                         && library.flags == library.flags.settled()
                         && library.path.iter().chain(&library.spellings).all(|text| !text.contains('\0'))
                 }
                 What::Module { name } => !name.is_empty() && !name.contains('\0'),
+                What::Callback(callback) => callback.code.check(size).is_ok(),
                 What::Invalid { .. } => true,
             };
             let held = !item.holders.is_empty() && item.holders.within(size);
@@ -121,6 +123,21 @@ impl Message for Roster {
         let named = self.token.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let sound = named && self.hosts.iter().chain(&self.versions).all(|(_, ranks)| ranks.within(size));
         if sound { Ok(()) } else { Err(WireError::Malformed("a host of impossible ranks")) }
+    }
+}
+
+impl Message for CodeRef {
+    const KIND: u8 = 7;
+
+    fn check(&self, _size: u32) -> Result<(), WireError> {
+        let named = |text: &str| !text.is_empty() && !text.contains('\0');
+        let place = match &self.place {
+            CodePlace::Symbol { symbol, .. } => named(symbol),
+            CodePlace::Offset { .. } | CodePlace::Library(_) => true,
+            CodePlace::Python { module, qualname } => named(module) && named(qualname),
+        };
+        let sound = place && self.home().is_none_or(|home| named(&home.path));
+        if sound { Ok(()) } else { Err(WireError::Malformed("code in an impossible place")) }
     }
 }
 

@@ -8,10 +8,12 @@
 //! - `collective` sessions and collective calls
 //! - `recording` requests that are recorded
 //! - `stepping` calls that their caller steps
+//! - `plugins` callbacks, tasks, code that other ranks can find
 
 #![allow(non_camel_case_types)]
 
 pub mod collective;
+pub mod plugins;
 pub mod recording;
 pub mod stepping;
 mod translate;

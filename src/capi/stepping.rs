@@ -2,22 +2,41 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, CString, c_char, c_void};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::plugins::callback_request;
 use super::translate::{self, c_text, invalid, put, report, run, session_to_call, text};
 use super::types::*;
+use crate::code::Payload;
 use crate::error::Phase;
 use crate::importer::{self, ImportJob};
 use crate::outcome::Failure;
 use crate::request::Request;
 use crate::session::call::{Call, Step};
-use crate::session::record;
+use crate::session::{CallError, Session, record};
 
 thread_local! {
     static LAST_NAME: RefCell<CString> = RefCell::default();
+    static LENT: RefCell<Payload> = RefCell::default();
+}
+
+/// A name that lives until the next dlcast call of this thread.
+pub(super) fn last_name(name: &str) -> *const c_char {
+    LAST_NAME.with(|last| {
+        *last.borrow_mut() = c_text(name);
+        last.borrow().as_ptr()
+    })
+}
+
+/// A payload that lives until the next one is lent to this thread.
+pub(super) fn lend(payload: &Payload) -> (*const c_void, usize) {
+    LENT.with(|lent| {
+        *lent.borrow_mut() = payload.clone();
+        (lent.borrow().as_ptr().cast(), payload.len())
+    })
 }
 
 static HANDLES: AtomicI64 = AtomicI64::new(1);
@@ -48,6 +67,7 @@ pub unsafe extern "C" fn dlcast_call_begin(
                 Some(record::or_invalid(name().and_then(|name| record::library(name, translate::flags(flags)?))))
             }
             DLCAST_VERB_IMPORT => Some(record::or_invalid(name().and_then(record::module))),
+            DLCAST_VERB_UNLOAD => Some(record::or_invalid(name().and_then(record::unload))),
             // The caller knows what is wrong and raises it: the call itself is a sync that takes the bad request along.
             DLCAST_VERB_INVALID => {
                 session.add(Request::Invalid { message: name()?.into() })?;
@@ -55,15 +75,50 @@ pub unsafe extern "C" fn dlcast_call_begin(
             }
             other => return Err(invalid(format!("{other} is no verb"))),
         };
-        if call.is_null() {
-            return Err(invalid("call is a null pointer"));
-        }
-        let begun = session.begin(request, None)?;
-        let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
         // SAFETY: as this function asks.
-        unsafe { put(call, handle, "call")? };
-        CALLS.lock().unwrap_or_else(PoisonError::into_inner).insert(handle, begun);
-        Ok(DLCAST_OK)
+        unsafe { begin(&session, request, call) }
+    })
+}
+
+/// # Safety
+/// `call` is null or points to a dlcast_call.
+unsafe fn begin(
+    session: &Session,
+    request: Option<Request>,
+    call: *mut dlcast_call,
+) -> Result<dlcast_status, CallError> {
+    if call.is_null() {
+        return Err(invalid("call is a null pointer"));
+    }
+    let begun = session.begin(request, None)?;
+    let handle = HANDLES.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: as this function asks.
+    unsafe { put(call, handle, "call")? };
+    CALLS.lock().unwrap_or_else(PoisonError::into_inner).insert(handle, begun);
+    Ok(DLCAST_OK)
+}
+
+/// As dlcast_call_begin, for what dlcast_register_code does.
+///
+/// # Safety
+/// `code` points to `code_length` bytes, `payload` to `length`; `call` points to a dlcast_call.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_call_begin_register(
+    session: dlcast_session,
+    code: *const c_void,
+    code_length: usize,
+    payload: *const c_void,
+    length: usize,
+    tag: u64,
+    timeout: f64,
+    call: *mut dlcast_call,
+) -> dlcast_status {
+    run(|| {
+        let (session, sound) = session_to_call(session, timeout)?;
+        // SAFETY: as this function asks.
+        let request = sound.and_then(|()| unsafe { callback_request(code, code_length, payload, length, tag) });
+        // SAFETY: as this function asks.
+        unsafe { begin(&session, Some(record::or_invalid(request)), call) }
     })
 }
 
@@ -90,16 +145,15 @@ pub unsafe extern "C" fn dlcast_call_step(call: dlcast_call, job: *mut dlcast_jo
 }
 
 fn c_job(job: &ImportJob) -> dlcast_job {
-    let kind = match job {
-        ImportJob::Import(_) => DLCAST_JOB_IMPORT,
-        ImportJob::Commit(_) => DLCAST_JOB_COMMIT,
-        ImportJob::Undo(_) => DLCAST_JOB_UNDO,
+    let nothing = Payload::default();
+    let (kind, payload, tag) = match job {
+        ImportJob::Import(_) => (DLCAST_JOB_IMPORT, &nothing, 0),
+        ImportJob::Commit(_) => (DLCAST_JOB_COMMIT, &nothing, 0),
+        ImportJob::Undo(_) => (DLCAST_JOB_UNDO, &nothing, 0),
+        ImportJob::Call { payload, tag, .. } => (DLCAST_JOB_CALL, payload, *tag),
     };
-    let name = LAST_NAME.with(|last| {
-        *last.borrow_mut() = c_text(job.name());
-        last.borrow().as_ptr()
-    });
-    dlcast_job { kind, name }
+    let (address, length) = lend(payload);
+    dlcast_job { kind, name: last_name(job.name()), payload: address, length, tag }
 }
 
 /// # Safety

@@ -123,6 +123,7 @@ pub(super) fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {
             let path = library.path().to_string_lossy();
             (DLCAST_OK, json!({ "outcome": "committed", "path": path, "handle": handle.addr() }), handle)
         }
+        Some(Own::Called | Own::Unloaded) => (DLCAST_OK, json!({ "outcome": "committed" }), std::ptr::null_mut()),
         Some(Own::Module(name)) => (DLCAST_OK, json!({ "outcome": "committed", "name": name }), std::ptr::null_mut()),
         Some(Own::Invalid(message)) => {
             say(message);

@@ -1,6 +1,6 @@
 //! The types and constants of the C ABI.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 /// What a call came to: one of the DLCAST_ codes below. Everything but DLCAST_OK and DLCAST_JOB leaves a text in
 /// dlcast_last_error.
@@ -51,6 +51,9 @@ pub const DLCAST_VERB_IMPORT: i32 = 2;
 /// request that fails.
 pub const DLCAST_VERB_INVALID: i32 = 3;
 
+/// name: as for DLCAST_VERB_LOAD; takes a plugin's tasks away.
+pub const DLCAST_VERB_UNLOAD: i32 = 4;
+
 /// Import the module.
 pub const DLCAST_JOB_IMPORT: i32 = 1;
 /// Every rank has imported it.
@@ -58,11 +61,41 @@ pub const DLCAST_JOB_COMMIT: i32 = 2;
 /// Some rank could not: take it out again.
 pub const DLCAST_JOB_UNDO: i32 = 3;
 
+/// Call the function; its module is imported on the fly.
+pub const DLCAST_JOB_CALL: i32 = 4;
+
 /// Work for a Python interpreter.
 #[repr(C)]
 pub struct dlcast_job {
-    /// DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT or DLCAST_JOB_UNDO.
+    /// DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT, DLCAST_JOB_UNDO or DLCAST_JOB_CALL.
     pub kind: i32,
-    /// The module's name in UTF-8; valid until the next dlcast call of this thread.
+    /// The module's name in UTF-8, for DLCAST_JOB_CALL "module:qualname"; valid until the next dlcast call of this thread.
     pub name: *const c_char,
+    /// Of DLCAST_JOB_CALL: lent until the job is answered.
+    pub payload: *const c_void,
+    /// Bytes of the payload.
+    pub length: usize,
+    /// Of DLCAST_JOB_CALL.
+    pub tag: u64,
+}
+
+/// The one signature of callbacks, dlcast_callback of dlcast_plugin.h: 0 is success; anything else a failure, and message
+/// (capacity bytes, "" at entry) says why. The payload is lent during the call. It must not throw.
+pub type dlcast_global_callback = Option<
+    unsafe extern "C" fn(payload: *const c_void, length: usize, tag: u64, message: *mut c_char, capacity: usize) -> i32,
+>;
+
+/// A task of a plugin.
+#[repr(C)]
+pub struct dlcast_task {
+    /// The same on every rank; never used for another task.
+    pub id: u64,
+    /// The plugin's name; valid until the next dlcast call of this thread.
+    pub plugin: *const c_char,
+    /// The plugin's own text; valid for as long as the process.
+    pub name: *const c_char,
+    /// As name.
+    pub signature: *const c_char,
+    /// To be cast to what the signature says.
+    pub function: *const c_void,
 }

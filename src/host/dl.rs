@@ -20,7 +20,7 @@ use super::{InodeAt, Opener, search};
 use crate::error::Phase;
 use crate::identity::Identity;
 use crate::outcome::Failure;
-use crate::plan::{Item, Library as Wanted};
+use crate::plan::{Item, Key, Library as Wanted, What};
 use crate::request::OpenFlags;
 
 /// A library that every rank has loaded, opened once more for this caller.
@@ -95,6 +95,8 @@ pub struct Host {
     /// Where a file of an identity was found on this rank.
     places: HashMap<Identity, Place>,
     held: HashMap<Identity, Held>,
+    /// The main program, once somebody has asked what it is.
+    program: Option<(Identity, PathBuf)>,
     /// Why what was looked for last was not found, by spelling.
     unfound: HashMap<String, Failure>,
     /// Names under which files are mapped, by whomever; and by size, because a copy has the same.
@@ -108,20 +110,62 @@ static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
 pub struct Opening<'a> {
     host: MutexGuard<'static, Host>,
     node: Option<&'a mut NodeCache>,
+    /// For which item constructors run.
+    pub item: Option<Key>,
+}
+
+/// What of a library runs on this thread, for dlcast.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Inside {
+    Nothing,
+    /// A dlopen; the host is taken.
+    Constructor,
+    Callback,
 }
 
 thread_local! {
-    static OPENING: Cell<bool> = const { Cell::new(false) };
+    static INSIDE: Cell<(Inside, Option<Key>)> = const { Cell::new((Inside::Nothing, None)) };
 }
 
-/// Whether this thread is inside a dlopen that dlcast makes: what runs is a constructor, and nothing may wait.
+/// Whether this thread runs a constructor or a callback for dlcast: nothing may wait for another rank.
+pub fn is_inside() -> bool {
+    INSIDE.get().0 != Inside::Nothing
+}
+
+/// Whether this thread is inside a dlopen that dlcast makes: it has the host.
 pub fn is_opening() -> bool {
-    OPENING.get()
+    INSIDE.get().0 == Inside::Constructor
+}
+
+/// The item whose constructor or callback runs on this thread: what it records is asked for by that item.
+pub fn asker() -> Option<Key> {
+    INSIDE.get().1
+}
+
+/// A callback in Python begins on this thread, for an item, or has ended.
+pub fn set_asker(item: Option<Key>) {
+    INSIDE.set(item.map_or((Inside::Nothing, None), |item| (Inside::Callback, Some(item))));
+}
+
+/// Runs `work` as something that `item` does; a panic is a failure.
+fn inside<T>(inside: Inside, item: Option<Key>, work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let before = INSIDE.replace((inside, item));
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
+    INSIDE.set(before);
+    outcome
+}
+
+/// Runs a callback of `item`.
+///
+/// # Errors
+/// Where it panics in Rust of this very crate graph; a plugin catches its own.
+pub fn inside_callback<T>(item: Key, work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    inside(Inside::Callback, Some(item), work)
 }
 
 /// Takes the host. Constructors run under this lock: nothing that they may call takes it.
 pub fn host(node: Option<&mut NodeCache>) -> Opening<'_> {
-    Opening { host: HOST.lock().unwrap_or_else(PoisonError::into_inner), node }
+    Opening { host: HOST.lock().unwrap_or_else(PoisonError::into_inner), node, item: None }
 }
 
 impl Opening<'_> {
@@ -202,6 +246,65 @@ impl Opening<'_> {
         Some(Library { open: held.open.clone(), path: held.path.clone(), identity: identity.clone() })
     }
 
+    /// Whether that is the main program: it needs no opening. Only asked for what code was said to be in.
+    fn is_program(&self, identity: &Identity) -> bool {
+        self.host.program.as_ref().is_some_and(|(program, _)| program == identity)
+    }
+
+    /// What the main program is, and its file.
+    pub(super) fn identify_program(&mut self) -> Result<(Identity, PathBuf), IdentifyError> {
+        if let Some(known) = &self.host.program {
+            return Ok(known.clone());
+        }
+        let program = self.host.identifier.identify_program(self.node.as_deref_mut())?;
+        self.host.program = Some(program.clone());
+        Ok(program)
+    }
+
+    /// Why a file that is mapped has no identity.
+    pub fn why_no_identity(&mut self, spelling: &str) -> String {
+        self.why_unfound(spelling).err().map_or_else(|| spelling.to_string(), |failure| failure.message)
+    }
+
+    /// A handle of an object that is open in this process, by dlcast, by the program, or as the program. No constructor
+    /// runs; the handle is never closed.
+    fn held_open(&mut self, identity: &Identity) -> Result<Arc<unix::Library>, String> {
+        if let Some(held) = self.host.held.get(identity) {
+            return Ok(held.open.clone());
+        }
+        if let Some(path) = self.mapped_copies(identity).into_iter().next() {
+            let open =
+                reopen(&path, OpenFlags::LAZY).ok_or_else(|| format!("{}: was closed meanwhile", path.display()))?;
+            return Ok(Arc::new(open));
+        }
+        match self.program() {
+            Ok((program, _)) if program == *identity => Ok(Arc::new(unix::Library::this())),
+            _ => Err(format!("{identity} is not open in this process")),
+        }
+    }
+
+    /// See [`Self::held_open`]; raw, for dlinfo.
+    pub(super) fn open_handle(&mut self, identity: &Identity) -> Result<*mut c_void, String> {
+        let open = self.held_open(identity)?;
+        if let Some(held) = self.host.held.get(identity) {
+            return reopen(&held.path, OpenFlags::LAZY)
+                .map(unix::Library::into_raw)
+                .ok_or_else(|| format!("{}: was closed meanwhile", held.path.display()));
+        }
+        Arc::try_unwrap(open).map(unix::Library::into_raw).map_err(|_| format!("{identity}: its handle is in use"))
+    }
+
+    /// The address of a symbol, of the object itself or of what it needs.
+    pub(super) fn symbol(&mut self, identity: &Identity, symbol: &str) -> Result<usize, String> {
+        let open = self.held_open(identity)?;
+        // SAFETY: only the address is taken; nothing is called or read through it here.
+        let found = unsafe { open.get::<*const c_void>(symbol.as_bytes()) };
+        let address = found.map(|found| (*found).expose_provenance()).map_err(|error| loader_text(&error));
+        // The program's own handles stay as they are; this one is kept for ever.
+        std::mem::forget(open);
+        address
+    }
+
     /// Files read and hashed by this process so far.
     pub fn files_hashed(&self) -> u64 {
         self.host.identifier.hashed
@@ -248,7 +351,14 @@ impl Opener for Opening<'_> {
     }
 
     fn stage(&mut self, item: &Item) -> Result<(), Failure> {
-        let crate::plan::What::Library(library) = &item.what else { return Ok(()) };
+        let callback = match &item.what {
+            What::Callback(callback) => callback.library(),
+            _ => None,
+        };
+        let library = match (&item.what, &callback) {
+            (What::Library(library), _) | (_, Some(library)) => library,
+            _ => return Ok(()),
+        };
         let Some(identity) = &library.identity else {
             // Where this rank could load it, no rank that asked for it can.
             return library.spellings.first().map_or(Ok(()), |spelling| self.why_unfound(spelling));
@@ -257,6 +367,9 @@ impl Opener for Opening<'_> {
             return Ok(());
         }
         if !self.mapped_copies(identity).is_empty() {
+            return Ok(());
+        }
+        if callback.is_some() && self.program().is_ok_and(|(program, _)| program == *identity) {
             return Ok(());
         }
         let known = self.host.places.get(identity).and_then(|place| place.path.to_str()).map(String::from);
@@ -298,7 +411,7 @@ impl Opener for Opening<'_> {
                 Ok(()) => Err(Failure::new(Phase::Resolve, format!("{spelling}: appeared only now; ask for it again"))),
             };
         };
-        if self.host.held.contains_key(identity) {
+        if self.host.held.contains_key(identity) || self.is_program(identity) {
             return Ok(());
         }
         // Equal sets are not staged: what the program has open already is looked for here.
@@ -311,13 +424,11 @@ impl Opener for Opening<'_> {
             (None, None) => return Err(Failure::new(Phase::Open, format!("no file of {identity} was found"))),
         };
         let flags = library.flags - OpenFlags::GLOBAL;
-        OPENING.set(true);
-        let opened = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let opened = inside(Inside::Constructor, self.item, || {
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
             // checked as ELF and is the one that all ranks agreed on.
             unsafe { unix::Library::open(Some(&path), flags.bits()) }
-        }));
-        OPENING.set(false);
+        });
         match opened {
             Ok(Ok(open)) => {
                 let held = Held { open: Arc::new(open), path, stamp, global: false };

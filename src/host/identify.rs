@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::node::NodeCache;
 use crate::identity::Identity;
-use crate::layers::elf::{self, ElfError};
+use crate::layers::elf::{self, Elf, ElfError};
 
 /// Which file, and in which state: if it is the same, so is the content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -105,6 +105,23 @@ impl Identifier {
         path: &Path,
         node: Option<&mut NodeCache>,
     ) -> Result<(Identity, Stamp), IdentifyError> {
+        self.look_up(path, node, elf::read_file)
+    }
+
+    /// The identity of the main program, which is no library: it cannot be loaded, but it has functions.
+    pub fn identify_program(&mut self, node: Option<&mut NodeCache>) -> Result<(Identity, PathBuf), IdentifyError> {
+        let link = Path::new("/proc/self/exe");
+        let path = std::fs::read_link(link).map_err(|source| IdentifyError::Io { path: link.into(), source })?;
+        let (identity, _) = self.look_up(&path, node, elf::read_any_file)?;
+        Ok((identity, path))
+    }
+
+    fn look_up(
+        &mut self,
+        path: &Path,
+        node: Option<&mut NodeCache>,
+        parse: fn(&File) -> Result<Elf, ElfError>,
+    ) -> Result<(Identity, Stamp), IdentifyError> {
         let io = |source| IdentifyError::Io { path: path.into(), source };
         let meta = std::fs::metadata(path).map_err(io)?;
         if let Some(kind) = unusual(&meta) {
@@ -117,7 +134,7 @@ impl Identifier {
         let hashed = &mut self.hashed;
         let mut read = || {
             *hashed += 1;
-            read(path, stamp)
+            read(path, stamp, parse)
         };
         let identity = match node {
             Some(node) => node.get_or(stamp, &mut read)?,
@@ -139,7 +156,7 @@ fn unusual(meta: &Metadata) -> Option<&'static str> {
     }
 }
 
-fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
+fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) -> Result<Identity, IdentifyError> {
     let io = |source| IdentifyError::Io { path: path.into(), source };
     let changed = || IdentifyError::Changed { path: path.into() };
     // O_NONBLOCK: should the file have become a FIFO since it was looked at, opening it does not wait for a writer.
@@ -147,7 +164,7 @@ fn read(path: &Path, stamp: Stamp) -> Result<Identity, IdentifyError> {
     if Stamp::of(&file.metadata().map_err(io)?) != stamp {
         return Err(changed());
     }
-    let elf = elf::read_file(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source })?;
+    let elf = parse(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source })?;
     io::Seek::rewind(&mut file).map_err(io)?;
     let mut hasher = blake3::Hasher::new();
     // In pieces that are large enough for BLAKE3's widest vectors; io::copy's are not (half the speed).

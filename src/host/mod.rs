@@ -7,14 +7,21 @@
 //! - [`identify`] a file's identity, read once
 //! - [`node`] digests shared by the ranks of one node
 //! - [`dl`] the handles
+//! - [`code`] addresses, and code by name
+//! - [`table`] plugin tables, read where [`memory`] can be read
+//! - [`callback`] running one
 //! - [`runtime`] one dlcast a process
 
 pub mod cache;
+pub mod callback;
+pub mod code;
 pub mod dl;
 pub mod identify;
+pub mod memory;
 pub mod node;
 pub mod runtime;
 pub mod search;
+pub mod table;
 
 use std::path::PathBuf;
 

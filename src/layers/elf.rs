@@ -82,6 +82,15 @@ pub fn read_file(file: &File) -> Result<Elf, ElfError> {
     read(&ReadCache::new(file))
 }
 
+/// [`read_any`] from a file.
+///
+/// # Errors
+///
+/// As [`read_any`].
+pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
+    read_any(&ReadCache::new(file))
+}
+
 /// Reads a shared library or a dynamically linked program, whose needs are of interest too. [`Elf::kind`] tells which.
 ///
 /// # Errors

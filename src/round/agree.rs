@@ -59,8 +59,7 @@ impl Round {
         }
         let (highest, lowest) = (words[10], u64::MAX - words[11]);
         if highest == 0 {
-            self.state = State::Finished;
-            return Ask::Done(Ok(std::mem::take(&mut self.report)));
+            return self.conclude();
         }
         self.report.rounds += 1;
         let (same_set, same_order) = (same(2) && same(4), same(6) && same(8));
@@ -108,7 +107,7 @@ impl Round {
         self.refuse_invalid();
         self.again = false;
         self.more = false;
-        let libraries = self.open_libraries();
+        let libraries = self.open_items(Item::is_native);
         if stage && !libraries.is_empty() {
             return self.ask_job(State::Staging, Job::Stage(libraries));
         }

@@ -2,26 +2,42 @@
 
 use super::{Ask, Job, Round, State, read_failures, words};
 use crate::comm::{Agreed, Reply};
-use crate::outcome::{Failure, Failures, Verdict};
+use crate::error::Phase;
+use crate::outcome::{Cause, Failure, Failures, Verdict};
 use crate::plan::{Item, What};
 use crate::request::OpenFlags;
+use crate::task::Shapes;
 
 impl Round {
-    /// One allreduce: did anything fail anywhere, and has anybody recorded something meanwhile?
-    pub(super) fn decide_vote(&mut self, failed: Vec<(u32, Failure)>, more: bool) -> Ask {
+    /// One allreduce: did anything fail anywhere, has anybody recorded something meanwhile, and have plugins registered
+    /// the same on every rank?
+    pub(super) fn decide_vote(&mut self, failed: Vec<(u32, Failure)>, more: bool, shapes: Shapes) -> Ask {
         self.note(failed);
         self.more |= more;
-        self.vote(State::DecideVote, vec![self.mine.causes.len() as u64, u64::from(self.more)])
+        self.notes = shapes.notes;
+        let (fresh, old) = (shapes.fresh, shapes.old);
+        let words = vec![self.mine.causes.len() as u64, u64::from(self.more), fresh, !fresh, old, !old];
+        self.vote(State::DecideVote, words)
     }
 
     pub(super) fn decide_counted(&mut self, reply: Agreed<Reply>) -> Ask {
-        match words::<2>(&reply) {
-            Ok([failed, more]) => {
+        match words::<6>(&reply) {
+            Ok([failed, more, fresh, not_fresh, old, not_old]) => {
                 self.again |= more != 0;
-                match failed {
-                    0 => self.settle(&Failures::default()),
-                    _ => self.ask_causes(State::DecideCauses),
+                self.freeze = old != !not_old;
+                let same = fresh == !not_fresh && !self.freeze;
+                if failed == 0 && same {
+                    return self.settle(&Failures::default());
                 }
+                if !same {
+                    // Where a rank's own attempt failed there is nothing to compare.
+                    let failed: Vec<u32> = self.mine.causes.iter().map(|cause| cause.item).collect();
+                    let notes = std::mem::take(&mut self.notes);
+                    for (index, note) in notes.into_iter().filter(|(index, _)| !failed.contains(index)) {
+                        self.mine.add(index, note, self.rank);
+                    }
+                }
+                self.ask_causes(State::DecideCauses)
             }
             Err(error) => self.fail(error),
         }
@@ -29,7 +45,7 @@ impl Round {
 
     pub(super) fn decided(&mut self, reply: Agreed<Reply>) -> Ask {
         match read_failures(reply, self.size, self.plan.items.len()) {
-            Ok(failures) => self.settle(&failures),
+            Ok(failures) => self.settle(&without_equals(failures, self.size)),
             Err(error) => self.fail(error),
         }
     }
@@ -51,9 +67,20 @@ impl Round {
         if !retry {
             self.undo_failed(failures);
         }
+        let freeze = std::mem::take(&mut self.freeze);
         let pick =
             |indices: &[u32]| -> Vec<Item> { indices.iter().filter_map(|&index| self.item(index)).cloned().collect() };
-        let job = Job::Settle { commit: pick(&committed), undo: pick(&undone) };
+        let job = Job::Settle { commit: pick(&committed), undo: pick(&undone), freeze };
         self.ask_job(State::Settling, job)
     }
+}
+
+/// Drops what is no failure: notes that are the same on every rank, and those of items that failed by themselves.
+fn without_equals(mut failures: Failures, size: u32) -> Failures {
+    let compared = |cause: &Cause| cause.failure.phase == Phase::Compare;
+    let by_itself: Vec<u32> = failures.causes.iter().filter(|cause| !compared(cause)).map(|cause| cause.item).collect();
+    failures
+        .causes
+        .retain(|cause| !compared(cause) || (cause.ranks.len() < size as usize && !by_itself.contains(&cause.item)));
+    failures
 }

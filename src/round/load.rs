@@ -3,7 +3,7 @@
 use super::{Ask, Job, Round, State};
 use crate::error::Phase;
 use crate::outcome::{Cause, Failure, Verdict};
-use crate::plan::What;
+use crate::plan::{Item, What};
 
 impl Round {
     /// A call with a bad argument has failed where it was made.
@@ -17,9 +17,9 @@ impl Round {
         }
     }
 
-    /// Opens the libraries that have no verdict; without any, goes on to the modules.
+    /// Opens the libraries, and runs the callbacks, that have no verdict; without any, goes on to Python's lane.
     pub(super) fn load_native(&mut self) -> Ask {
-        let libraries = self.open_libraries();
+        let libraries = self.open_items(Item::is_native);
         if libraries.is_empty() {
             return self.load_python();
         }
@@ -27,15 +27,9 @@ impl Round {
         self.ask_job(State::Loading, Job::Open(libraries))
     }
 
-    /// Imports the modules that have no verdict; without any, the pass is over.
+    /// Imports the modules, and runs the Python callbacks, that have no verdict; without any, the pass is over.
     pub(super) fn load_python(&mut self) -> Ask {
-        let items = self.plan.items.iter().zip(0..);
-        let modules: Vec<(u32, String)> = items
-            .filter_map(|(item, index)| match &item.what {
-                What::Module { name } if self.is_open(index) => Some((index, name.clone())),
-                _ => None,
-            })
-            .collect();
+        let modules = self.open_items(Item::is_python);
         if modules.is_empty() {
             return self.end_pass();
         }

@@ -23,6 +23,7 @@ use crate::comm::{Agreed, Collective, Local, Reply};
 use crate::error::Phase;
 use crate::outcome::{Failure, Failures, Verdict};
 use crate::plan::{Item, Plan};
+use crate::task::Shapes;
 use crate::wire::WireError;
 
 /// What the machine wants next.
@@ -41,16 +42,24 @@ pub enum Job {
     Gather,
     /// Is there a file of this identity? Nothing is opened.
     Stage(Vec<(u32, Item)>),
-    /// Open, invisibly to others (RTLD_LOCAL).
+    /// Open, invisibly to others (RTLD_LOCAL), read plugin tables, run native callbacks.
     Open(Vec<(u32, Item)>),
-    /// Import.
-    Import(Vec<(u32, String)>),
+    /// Import modules, run Python callbacks.
+    Import(Vec<(u32, Item)>),
     /// Make visible, or undo.
     Settle {
         /// On every rank, all went well.
         commit: Vec<Item>,
         /// Opened or imported here, but failed elsewhere.
         undo: Vec<Item>,
+        /// The plugins that were there before have registered different things since: what is new in them stays
+        /// unseen for ever.
+        freeze: bool,
+    },
+    /// The last of a call: what was committed is registered, but for these, whose own requests failed.
+    Conclude {
+        /// Committed in an earlier pass of this round, and undone after all.
+        revoke: Vec<Item>,
     },
 }
 
@@ -65,8 +74,10 @@ pub enum Done {
         failed: Vec<(u32, Failure)>,
         /// Whether this rank has recorded something that is in no plan yet.
         more: bool,
+        /// What plugins have registered here; of [`Job::Open`].
+        shapes: Shapes,
     },
-    /// Of [`Job::Settle`].
+    /// Of [`Job::Settle`] and [`Job::Conclude`].
     Settled,
 }
 
@@ -102,6 +113,7 @@ enum State {
     DecideVote,
     DecideCauses,
     Settling,
+    Concluding,
     Finished,
 }
 
@@ -115,6 +127,10 @@ pub struct Round {
     plan: Plan,
     /// The failures of this rank in the running phase.
     mine: Failures,
+    /// What plugins have registered on this rank, should it not be the same everywhere.
+    notes: Vec<(u32, Failure)>,
+    /// It is not, for plugins of earlier rounds.
+    freeze: bool,
     /// The agreed verdicts so far, by index into the plan.
     verdicts: Vec<Option<Verdict>>,
     /// What is being loaded: a lane's share of the plan, by index.
@@ -142,6 +158,8 @@ impl Round {
             state: State::Begin,
             plan: Plan::default(),
             mine: Failures::default(),
+            notes: Vec::new(),
+            freeze: false,
             verdicts: Vec::new(),
             batch: Vec::new(),
             failed: None,
@@ -160,7 +178,7 @@ impl Round {
             State::Exchanging { .. } => Phase::Exchange,
             State::Staging | State::StageVote | State::StageCauses => Phase::Stage,
             State::Loading | State::DecideVote | State::DecideCauses => Phase::Decide,
-            State::Settling | State::Finished => Phase::Commit,
+            State::Settling | State::Concluding | State::Finished => Phase::Commit,
         }
     }
 
@@ -183,10 +201,13 @@ impl Round {
             (State::Staging, Given::Job(Local(Done::Tried { failed, .. }))) => self.stage_vote(failed),
             (State::StageVote, Given::Collective(words)) => self.stage_counted(words),
             (State::StageCauses, Given::Collective(bytes)) => self.staged(bytes),
-            (State::Loading, Given::Job(Local(Done::Tried { failed, more }))) => self.decide_vote(failed, more),
+            (State::Loading, Given::Job(Local(Done::Tried { failed, more, shapes }))) => {
+                self.decide_vote(failed, more, shapes)
+            }
             (State::DecideVote, Given::Collective(words)) => self.decide_counted(words),
             (State::DecideCauses, Given::Collective(bytes)) => self.decided(bytes),
             (State::Settling, Given::Job(Local(Done::Settled))) => self.settled(),
+            (State::Concluding, Given::Job(Local(Done::Settled))) => self.end(),
             // A driver that answers another question than the one that was asked has a bug; every rank's driver is
             // the same code, so every rank ends here.
             _ => Ask::Done(Err(WireError::Malformed("an answer to another question"))),
@@ -212,7 +233,7 @@ impl Round {
         }
         self.failed = Some(error);
         let undo = batch.iter().filter_map(|&index| self.item(index)).cloned().collect();
-        self.ask_job(State::Settling, Job::Settle { commit: Vec::new(), undo })
+        self.ask_job(State::Settling, Job::Settle { commit: Vec::new(), undo, freeze: false })
     }
 
     fn gather(&mut self) -> Ask {

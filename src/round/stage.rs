@@ -7,11 +7,11 @@ use crate::plan::Item;
 use crate::wire;
 
 impl Round {
-    /// Libraries without a verdict, with their indices.
-    pub(super) fn open_libraries(&self) -> Vec<(u32, Item)> {
+    /// The items of a lane that have no verdict, with their indices.
+    pub(super) fn open_items(&self, lane: fn(&Item) -> bool) -> Vec<(u32, Item)> {
         let items = self.plan.items.iter().zip(0..);
         items
-            .filter(|&(item, index)| item.is_native() && self.is_open(index))
+            .filter(|&(item, index)| lane(item) && self.is_open(index))
             .map(|(item, index)| (index, item.clone()))
             .collect()
     }

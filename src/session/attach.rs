@@ -4,9 +4,9 @@
 //! duplicates are made with MPI_Comm_idup. Until the control communicator exists, the
 //! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::jobs;
@@ -88,7 +88,7 @@ pub(crate) fn prepare() -> Result<(), CallError> {
 }
 
 fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
-    if dl::is_opening() && mpi::cached(comm)?.is_none() {
+    if dl::is_inside() && mpi::cached(comm)?.is_none() {
         return Err(CallError::Invalid(
             "attach would wait inside a constructor: attach before the library is loaded".into(),
         ));
@@ -211,6 +211,9 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
         notes,
         node,
         committed: HashMap::new(),
+        called: HashSet::new(),
+        met: Vec::new(),
+        staged: Vec::new(),
         rounds: 0,
         steps: 0,
         heard: Instant::now(),
@@ -229,6 +232,7 @@ impl Shared {
             core: Mutex::new(core),
             freed: Condvar::new(),
             pending: Mutex::default(),
+            registry: RwLock::default(),
             ended: Mutex::default(),
         }
     }

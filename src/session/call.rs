@@ -6,18 +6,22 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::pending::Pending;
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
 use super::{CallError, Core, Ended, Shared, attach, jobs};
 use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
-use crate::error::Undone;
+use crate::error::{Phase, Undone};
 use crate::host::dl::{self, Library};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
+use crate::plan::{Callback, Item, Key, What};
+use crate::registry::runs;
 use crate::request::Request;
 use crate::round::{Ask, Done, Given, Job, Round};
+use crate::task::Shapes;
 
 /// What the caller of [`Call::step`] does next.
 pub enum Step {
@@ -34,6 +38,10 @@ pub enum Own {
     Library(Library),
     /// A module, on every rank.
     Module(String),
+    /// A callback, run by every rank.
+    Called,
+    /// A library's tasks, gone on every rank.
+    Unloaded,
     /// Undone on all.
     Undone(Undone),
     /// The arguments were bad; the rank took part, so that nobody waited for it.
@@ -49,6 +57,21 @@ pub struct Outcome {
     pub own: Option<Own>,
 }
 
+/// A job for Python.
+struct Work {
+    job: ImportJob,
+    /// Its index in the plan, where its failure matters.
+    item: Option<u32>,
+    /// A callback's: it runs once in a process, and what it asks for is its own.
+    key: Option<Key>,
+}
+
+impl From<ImportJob> for Work {
+    fn from(job: ImportJob) -> Self {
+        Work { job, item: None, key: None }
+    }
+}
+
 /// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
 pub struct Call {
     shared: Arc<Shared>,
@@ -61,8 +84,8 @@ pub struct Call {
     means: Option<Identity>,
     budget: Budget,
     begun: bool,
-    imports: VecDeque<(Option<u32>, ImportJob)>,
-    current: Option<Option<u32>>,
+    imports: VecDeque<Work>,
+    current: Option<Work>,
     failed: Vec<(u32, Failure)>,
     after_imports: Option<Done>,
     /// Modules that this rank has imported, and that have no verdict yet.
@@ -83,10 +106,10 @@ impl Call {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
-        let taken = if dl::is_opening() { Err(CallError::Nested) } else { shared.take(deadline) };
+        let taken = if dl::is_inside() { Err(CallError::Nested) } else { shared.take(deadline) };
         let mut core = match taken {
             Err(CallError::Nested) => {
-                super::lock(&shared.pending).extend(own);
+                super::lock(&shared.pending).extend(own.map(Pending::here));
                 return Err(CallError::Nested);
             }
             taken => taken?,
@@ -115,11 +138,13 @@ impl Call {
     /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for.
     pub fn step(&mut self) -> Step {
         loop {
-            if let Some((item, job)) = self.imports.pop_front() {
-                if let (Some(_), ImportJob::Import(name)) = (item, &job) {
+            if let Some(work) = self.imports.pop_front() {
+                if let (Some(_), ImportJob::Import(name)) = (work.item, &work.job) {
                     self.undecided.push(name.clone());
                 }
-                self.current = Some(item);
+                let job = work.job.clone();
+                dl::set_asker(work.key);
+                self.current = Some(work);
                 return Step::Job(job);
             }
             if let Some(error) = self.lost.take() {
@@ -143,7 +168,7 @@ impl Call {
                     Err(error) => {
                         // Without a verdict nothing stays visible. (Libraries are not visible before it.)
                         let undecided = std::mem::take(&mut self.undecided);
-                        self.imports = undecided.into_iter().map(|name| (None, ImportJob::Undo(name))).collect();
+                        self.imports = undecided.into_iter().map(|name| ImportJob::Undo(name).into()).collect();
                         self.lost = Some(error);
                     }
                 },
@@ -162,7 +187,16 @@ impl Call {
 
     /// How the job that [`Step::Job`] gave went.
     pub fn answer(&mut self, answer: Result<(), Failure>) {
-        if let (Some(Some(item)), Err(failure)) = (self.current.take(), answer) {
+        dl::set_asker(None);
+        let Some(Work { item, key, .. }) = self.current.take() else { return };
+        let answer = match key {
+            None => answer,
+            Some(key) => {
+                runs::note(key, answer.as_ref().map(|_| ()).map_err(|failure| failure.message.clone()));
+                answer.map_err(|failure| Failure { phase: Phase::Callback, ..failure })
+            }
+        };
+        if let (Some(item), Err(failure)) = (item, answer) {
             self.failed.push((item, failure));
         }
     }
@@ -214,26 +248,51 @@ impl Call {
             }
             Job::Stage(items) => jobs::stage(&self.shared, core, &items),
             Job::Open(items) => jobs::open(&self.shared, core, &items),
-            Job::Import(modules) => {
-                self.imports = modules.into_iter().map(|(item, name)| (Some(item), ImportJob::Import(name))).collect();
-                self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false });
+            Job::Import(items) => {
+                self.imports = items.into_iter().filter_map(|(index, item)| self.python(index, item)).collect();
+                self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false, shapes: Shapes::default() });
                 return;
             }
-            Job::Settle { commit, undo } => {
+            Job::Settle { commit, undo, freeze } => {
                 self.undecided.clear();
-                self.imports = jobs::settle(core, &commit, &undo).into_iter().map(|job| (None, job)).collect();
+                let jobs = jobs::settle(&self.shared, core, &commit, &undo, freeze);
+                self.imports = jobs.into_iter().map(Work::from).collect();
                 self.after_imports = Some(Done::Settled);
                 return;
             }
+            Job::Conclude { revoke } => {
+                jobs::conclude(&self.shared, core, &revoke);
+                Done::Settled
+            }
         };
         self.given = Some(Given::Job(Local(done)));
+    }
+
+    /// What Python is to do about an item; nothing where its callback has run in this process.
+    fn python(&mut self, index: u32, item: Item) -> Option<Work> {
+        let key = item.place_key();
+        match item.what {
+            What::Module { name } => Some(Work { job: ImportJob::Import(name), item: Some(index), key: None }),
+            What::Callback(Callback { code, tag, name }) => match runs::known(&key) {
+                None => {
+                    let job = ImportJob::Call { name, payload: code.payload, tag };
+                    Some(Work { job, item: Some(index), key: Some(key) })
+                }
+                Some(outcome) => {
+                    let failure = outcome.map_err(|message| Failure::new(Phase::Callback, message));
+                    self.failed.extend(failure.err().map(|failure| (index, failure)));
+                    None
+                }
+            },
+            _ => None,
+        }
     }
 
     fn with_imports(&mut self, done: Done) -> Done {
         match done {
             Done::Tried { .. } => {
                 let more = !super::lock(&self.shared.pending).is_empty();
-                Done::Tried { failed: std::mem::take(&mut self.failed), more }
+                Done::Tried { failed: std::mem::take(&mut self.failed), more, shapes: Shapes::default() }
             }
             other => other,
         }
@@ -255,6 +314,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(core) = self.core.take() {
+            dl::set_asker(None);
             self.shared.end(Ended::Abandoned);
             self.shared.give_back(core);
         }

@@ -5,17 +5,20 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{CallError, Core, Shared, lock};
+use super::pending::Pending;
+use super::register::{self, identity_of};
+use super::{CallError, Core, Shared, lock, write};
 use crate::comm::mpi::world;
+use crate::error::Phase;
 use crate::host::{Opener, dl};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::intercept::maps::{self, Watch};
 use crate::outcome::Failure;
-use crate::plan::{Copies, Item, Plan, What};
-use crate::ranks::RankSet;
+use crate::plan::{Callback, Copies, Item, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
 use crate::round::Done;
+use crate::task::Shapes;
 
 /// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
 ///
@@ -23,11 +26,12 @@ use crate::round::Done;
 pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> (Plan, Option<Identity>) {
     tell_mapped();
     let mut means = None;
-    let recorded: Vec<Request> = lock(&shared.pending).drain(..).collect();
-    let requests = recorded.into_iter().map(|request| (request, false)).chain(own.map(|own| (own, true)));
+    let recorded: Vec<Pending> = lock(&shared.pending).drain(..).collect();
+    let own = own.map(|request| (Pending { request, asked_by: None }, true));
+    let requests = recorded.into_iter().map(|pending| (pending, false)).chain(own);
     let mut plan = Plan::default();
     let mut host = dl::host(core.node.as_mut());
-    for (request, is_own) in requests {
+    for (Pending { request, asked_by }, is_own) in requests {
         let (what, copies) = match request {
             Request::Library { spelling, flags, opened } => {
                 let library = host.find(&spelling, flags, opened);
@@ -43,9 +47,18 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
                 (What::Library(library), copies)
             }
             Request::Module { name } => (What::Module { name }, Vec::new()),
+            Request::Callback { code, tag } => {
+                let callback = Callback::new(code, tag);
+                if core.called.contains(&callback.key()) {
+                    continue;
+                }
+                (What::Callback(callback), Vec::new())
+            }
+            Request::Unload { spelling } => (What::Unload(host.find(&spelling, OpenFlags::NOW, false)), Vec::new()),
             Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
         };
-        plan.add(Item { what, holders: RankSet::one(shared.rank), copies });
+        let asked_by = asked_by.into_iter().collect();
+        plan.add(Item { copies, asked_by, ..Item::new(what, shared.rank) });
     }
     (plan, means)
 }
@@ -86,38 +99,74 @@ pub(super) fn look_around() -> Result<(), CallError> {
     Ok(())
 }
 
-fn tried(shared: &Shared, items: &[(u32, Item)], mut attempt: impl FnMut(&Item) -> Result<(), Failure>) -> Done {
-    let failed = items.iter().filter_map(|(index, item)| Some((*index, attempt(item).err()?))).collect();
-    Done::Tried { failed, more: !lock(&shared.pending).is_empty() }
-}
-
 pub(super) fn stage(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
     tell_mapped();
     let mut host = dl::host(core.node.as_mut());
-    tried(shared, items, |item| host.stage(item))
+    let failed = items.iter().filter_map(|(index, item)| Some((*index, host.stage(item).err()?))).collect();
+    Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes: Shapes::default() }
 }
 
+/// Opens what is to be opened, all of it; then plugins register and callbacks run.
 pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
-    let mut host = dl::host(core.node.as_mut());
-    tried(shared, items, |item| match &item.what {
-        What::Library(library) => host.open(library),
-        _ => Ok(()),
-    })
+    let mut failed = Vec::new();
+    {
+        let mut host = dl::host(core.node.as_mut());
+        for (index, item) in items {
+            host.item = Some(item.place_key());
+            let outcome = match &item.what {
+                What::Library(library) => host.open(library),
+                // Equal sets are not staged, and code may have come in a message.
+                What::Callback(callback) => {
+                    host.stage(item).and_then(|()| callback.library().map_or(Ok(()), |library| host.open(&library)))
+                }
+                What::Unload(library) => match &library.identity {
+                    Some(identity) if core.committed.contains_key(identity) => Ok(()),
+                    _ => Err(Failure::new(Phase::Call, "this session has not loaded it")),
+                },
+                _ => Ok(()),
+            };
+            failed.extend(outcome.err().map(|failure| (*index, failure)));
+        }
+    }
+    let (failed, shapes) = register::run(shared, core, items, failed);
+    Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes }
 }
 
 /// Libraries are settled here; what is to be done about modules is returned, for Python to do.
-pub(super) fn settle(core: &mut Core, commit: &[Item], undo: &[Item]) -> Vec<ImportJob> {
+pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[Item], freeze: bool) -> Vec<ImportJob> {
     let mut host = dl::host(None);
     for item in commit {
-        let What::Library(library) = &item.what else { continue };
-        if let Err(failure) = host.commit(library) {
-            // The object is open, so the loader has no reason to refuse; a program that sees this has closed it itself.
-            eprintln!("dlcast: {}: {}", failure.phase, failure.message);
+        match &item.what {
+            What::Library(library) => {
+                if let Err(failure) = host.commit(library) {
+                    // The object is open, so the loader has no reason to refuse; a program that sees this has closed it itself.
+                    eprintln!("dlcast: {}: {}", failure.phase, failure.message);
+                }
+                if let Some(identity) = &library.identity {
+                    core.commit(identity, library.flags);
+                }
+            }
+            What::Callback(callback) => {
+                core.called.insert(callback.key());
+                if let Some(home) = callback.code.home() {
+                    core.commit(&home.identity, OpenFlags::NOW);
+                }
+            }
+            What::Unload(Library { identity: Some(identity), .. }) => {
+                core.forget(identity);
+                write(&shared.registry).remove(identity);
+            }
+            _ => {}
         }
-        if let Some(identity) = &library.identity {
-            let flags = core.committed.entry(identity.clone()).or_insert(library.flags);
-            *flags = flags.joined(library.flags);
+    }
+    for identity in undo.iter().filter_map(identity_of) {
+        if !core.committed.contains_key(identity) {
+            core.forget(identity);
         }
+    }
+    // Without a commit nothing may have been agreed on.
+    if freeze || !commit.is_empty() {
+        write(&shared.registry).grow(freeze);
     }
     let name = |item: &Item| match &item.what {
         What::Module { name } => Some(name.clone()),
@@ -125,4 +174,41 @@ pub(super) fn settle(core: &mut Core, commit: &[Item], undo: &[Item]) -> Vec<Imp
     };
     let committed = commit.iter().filter_map(name).map(ImportJob::Commit);
     committed.chain(undo.iter().filter_map(name).map(ImportJob::Undo)).collect()
+}
+
+/// The last of a call: plugins get their numbers, in the order in which the ranks have committed them.
+pub(super) fn conclude(shared: &Shared, core: &mut Core, revoke: &[Item]) {
+    for item in revoke {
+        match &item.what {
+            What::Callback(callback) => {
+                core.called.remove(&callback.key());
+            }
+            _ => identity_of(item).into_iter().for_each(|identity| core.forget(identity)),
+        }
+    }
+    for identity in std::mem::take(&mut core.staged) {
+        let Some(met) = core.met.iter().find(|met| met.identity == identity) else { continue };
+        let mut registry = write(&shared.registry);
+        if registry.of(&identity).is_none() {
+            registry.add(met.table.name(), met.table.version(), identity, met.table.tasks());
+        }
+    }
+}
+
+impl Core {
+    /// Every rank has it.
+    fn commit(&mut self, identity: &Identity, flags: OpenFlags) {
+        let had = self.committed.entry(identity.clone()).or_insert(flags);
+        *had = had.joined(flags);
+        if self.met.iter().any(|met| met.identity == *identity) && !self.staged.contains(identity) {
+            self.staged.push(identity.clone());
+        }
+    }
+
+    /// As if the session had never met it.
+    fn forget(&mut self, identity: &Identity) {
+        self.committed.remove(identity);
+        self.met.retain(|met| met.identity != *identity);
+        self.staged.retain(|staged| staged != identity);
+    }
 }

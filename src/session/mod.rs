@@ -5,29 +5,36 @@
 //! # Layout
 //! In the order of flow.
 //! - `attach` making a session, finding the one that is there; sessions end
-//! - `record` requests made where nothing may wait
+//! - `record` requests made where nothing may wait; `pending` keeps them
 //! - `call` one collective call: a round, step by step
-//! - `jobs` what a round wants done on this rank
+//! - `jobs` what a round wants done on this rank; `register` what plugins bring with them
+//! - `code` code that other ranks can find, and tasks
 //! - `wait` a collective with a deadline, and the roll-call after it
 //! - `report` what a call came to
 //! - `error` why it came to nothing
 
 pub(crate) mod attach;
 pub mod call;
+pub mod code;
 pub mod error;
 mod jobs;
+mod pending;
 pub mod record;
+mod register;
 pub mod report;
 mod wait;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
 use self::call::{Call, Own, Step};
 pub use self::error::{CallError, Ended};
+use self::pending::Pending;
+use self::register::Met;
 pub use self::report::SyncReport;
+use crate::code::CodeRef;
 use crate::comm::mpi::{MpiComm, Notes};
 use crate::comm::solo::Solo;
 use crate::config::{Mode, Timeout};
@@ -35,6 +42,8 @@ use crate::host::dl::Library;
 use crate::host::node::NodeCache;
 use crate::identity::Identity;
 use crate::importer;
+use crate::plan::Key;
+use crate::registry::Registry;
 use crate::request::{OpenFlags, Request};
 use crate::wire::Roster;
 
@@ -64,7 +73,9 @@ pub(crate) struct Shared {
     limit: Option<Duration>,
     core: Mutex<Slot>,
     freed: Condvar,
-    pending: Mutex<Vec<Request>>,
+    pending: Mutex<Vec<Pending>>,
+    /// Agreed: what every rank has registered.
+    registry: RwLock<Registry>,
     ended: Mutex<Option<Ended>>,
 }
 
@@ -84,10 +95,24 @@ pub(crate) struct Core {
     node: Option<NodeCache>,
     /// Agreed, therefore equal on every rank: what needs no round any more.
     committed: HashMap<Identity, OpenFlags>,
+    /// Agreed, too: callbacks that every rank has run.
+    called: HashSet<Key>,
+    /// Plugins that are registered, or on their way, in the order in which they were met.
+    met: Vec<Met>,
+    /// Committed in this call; numbered when it ends.
+    staged: Vec<Identity>,
     rounds: u64,
     steps: u64,
     /// When this rank last took part in a collective.
     heard: Instant,
+}
+
+fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -211,7 +236,7 @@ impl Session {
             Some(Own::Library(library)) => Ok(library),
             Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
             Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
-            Some(Own::Module(_)) | None => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
+            _ => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
         }
     }
 
@@ -227,11 +252,40 @@ impl Session {
     /// As [`Session::load_global`].
     pub fn import_global(&self, module: &str) -> Result<(), CallError> {
         let request = record::or_invalid(record::module(module));
-        match self.finish(self.begin(Some(request), None)?)?.own {
-            Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
-            Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
-            _ => Ok(()),
-        }
+        verdict(self.finish(self.begin(Some(request), None)?)?.own)
+    }
+
+    /// Runs `code` once in every process, with `payload` (where that is empty, the code's own), and returns when all have
+    /// run it. A rank that has not the code's library loads it first, as part of the same request. The code has the one
+    /// signature of callbacks (`dlcast_callback` of `dlcast_plugin.h`); `tag` tells registrations of one function apart.
+    ///
+    /// It runs at most once in a process for the same function, tag and payload, whoever asks, however often. What it
+    /// asks for in turn has been done when the call returns.
+    ///
+    /// # Collective
+    /// As [`Session::load_global`]. Shown by `mpi-tests/src/bin/callbacks.rs`.
+    ///
+    /// # Errors
+    /// [`CallError::Undone`] where it fails on any rank, with its message, or something that it asked for does.
+    pub fn register_global(&self, code: &CodeRef, payload: &[u8], tag: u64) -> Result<(), CallError> {
+        let request = record::or_invalid(record::callback(code.clone(), payload, tag));
+        verdict(self.finish(self.begin(Some(request), None)?)?.own)
+    }
+
+    /// Takes a plugin's tasks away on every rank: their ids are stale from now on. The library stays mapped (its threads,
+    /// and pointers to its functions, live on); loading it again registers its tasks under new ids, without running
+    /// constructors or callbacks a second time.
+    ///
+    /// `path` is a path or a bare name, as for [`Session::load_global`].
+    ///
+    /// # Collective
+    /// As [`Session::load_global`].
+    ///
+    /// # Errors
+    /// [`CallError::Undone`] where this session has not loaded the library.
+    pub fn unload_global(&self, path: &str) -> Result<(), CallError> {
+        let request = record::or_invalid(record::unload(path));
+        verdict(self.finish(self.begin(Some(request), None)?)?.own)
     }
 
     /// Agrees on all that any rank has recorded, and does it. What failed is in the report: it is no error of this call.
@@ -256,5 +310,13 @@ impl Session {
                 }
             }
         }
+    }
+}
+
+fn verdict(own: Option<Own>) -> Result<(), CallError> {
+    match own {
+        Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
+        Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
+        _ => Ok(()),
     }
 }

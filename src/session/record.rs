@@ -5,7 +5,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::pending::Pending;
 use super::{CallError, Session, Shared, jobs, lock};
+use crate::code::{CodeRef, MOST_PAYLOAD};
 use crate::config;
 use crate::intercept::{maps, policy};
 use crate::layers::elf;
@@ -34,6 +36,27 @@ fn not_utf8(path: &str) -> CallError {
     CallError::Invalid(format!("{path}: the working directory is not UTF-8, and names travel as UTF-8"))
 }
 
+/// A request to run code everywhere.
+pub(crate) fn callback(code: CodeRef, payload: &[u8], tag: u64) -> Result<Request, CallError> {
+    let code = if payload.is_empty() { code } else { code.with_payload(payload) };
+    if code.payload.len() > MOST_PAYLOAD {
+        let text = format!(
+            "a payload of {} bytes: at most {MOST_PAYLOAD} travel; send the name of a file",
+            code.payload.len()
+        );
+        return Err(CallError::Invalid(text));
+    }
+    Ok(Request::Callback { code, tag })
+}
+
+/// A request to take a library's registrations away.
+pub(crate) fn unload(path: &str) -> Result<Request, CallError> {
+    match library(path, OpenFlags::NOW)? {
+        Request::Library { spelling, .. } => Ok(Request::Unload { spelling }),
+        other => Ok(other),
+    }
+}
+
 /// A bad argument must not keep this rank from the round that the others are in: it takes part with a request that fails.
 pub(crate) fn or_invalid(request: Result<Request, CallError>) -> Request {
     request.unwrap_or_else(|error| Request::Invalid { message: error.to_string() })
@@ -56,18 +79,20 @@ impl Session {
         self.add(library(path, flags)?)
     }
 
+    /// Records code that every process is to run once, in the next round. Local; see [`Session::register_global`].
+    ///
+    /// # Errors
+    /// [`CallError::Invalid`] for a payload that is too large to travel.
+    pub fn record_callback(&self, code: &CodeRef, payload: &[u8], tag: u64) -> Result<(), CallError> {
+        self.add(callback(code.clone(), payload, tag)?)
+    }
+
     /// Records a Python module for the next round. Local.
     ///
     /// # Errors
     /// [`CallError::Invalid`] for a name that cannot be one.
     pub fn record_module(&self, name: &str) -> Result<(), CallError> {
         self.add(module(name)?)
-    }
-
-    pub(crate) fn add(&self, request: Request) -> Result<(), CallError> {
-        self.shared.refuse_ended()?;
-        lock(&self.shared.pending).push(request);
-        Ok(())
     }
 
     /// Runs `block` and records the libraries that it, or anything that it calls, opens. Local; needs no preloading.
@@ -167,7 +192,7 @@ impl Recording {
             }
         }
         requests.extend(self.modules.into_iter().map(|name| Request::Module { name }));
-        lock(&self.shared.pending).extend(requests);
+        lock(&self.shared.pending).extend(requests.into_iter().map(Pending::here));
         Ok(())
     }
 }

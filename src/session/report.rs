@@ -9,14 +9,14 @@ use super::call::{Call, Own};
 use crate::error::{RankFailure, Undone};
 use crate::identity::Identity;
 use crate::outcome::{Cause, Verdict};
-use crate::plan::{Item, What};
+use crate::plan::{Callback, Item, What};
 use crate::request::Request;
 use crate::round::Report;
 
 /// One request that every rank has now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Committed {
-    /// "library" or "module".
+    /// "library", "module", "callback" or "unload".
     pub kind: &'static str,
     /// As it was asked for.
     pub name: String,
@@ -100,6 +100,8 @@ fn kind(item: &Item) -> &'static str {
     match item.what {
         What::Library(_) => "library",
         What::Module { .. } => "module",
+        What::Callback(_) => "callback",
+        What::Unload(_) => "unload",
         What::Invalid { .. } => "call",
     }
 }
@@ -133,13 +135,15 @@ pub(super) fn own(shared: &Shared, own: &Request, mine: Option<Identity>, report
             identity.as_ref().and_then(Call::library_of).map(Own::Library)
         }
         Request::Module { name } => verdict.map(|_| Own::Module(name.clone())),
+        Request::Callback { .. } => Some(Own::Called),
+        Request::Unload { .. } => Some(Own::Unloaded),
         Request::Invalid { message } => Some(Own::Invalid(message.clone())),
     }
 }
 
 fn identity_of(item: &Item) -> Option<&Identity> {
     match &item.what {
-        What::Library(library) => library.identity.as_ref(),
+        What::Library(library) | What::Unload(library) => library.identity.as_ref(),
         _ => None,
     }
 }
@@ -149,6 +153,10 @@ fn is(item: &Item, own: &Request) -> bool {
         (What::Library(library), Request::Library { spelling, .. }) => library.spellings.contains(spelling),
         (What::Module { name }, Request::Module { name: wanted }) => name == wanted,
         (What::Invalid { message }, Request::Invalid { message: own }) => message == own,
+        (What::Callback(callback), Request::Callback { code, tag }) => {
+            callback.tag == *tag && callback.key() == Callback::new(code.clone(), *tag).key()
+        }
+        (What::Unload(library), Request::Unload { spelling }) => library.spellings.contains(spelling),
         _ => false,
     }
 }

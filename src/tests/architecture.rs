@@ -13,23 +13,27 @@ use syn::visit::{self, Visit};
 const DIRECTION: &[(&str, &[&str])] = &[
     ("ranks", &[]),
     ("identity", &[]),
-    ("request", &[]),
+    ("code", &["identity"]),
+    ("request", &["code"]),
     ("config", &[]),
     ("error", &["ranks"]),
     ("outcome", &["error", "ranks"]),
-    ("plan", &["identity", "ranks", "request"]),
-    ("wire", &["error", "identity", "outcome", "plan", "ranks"]),
+    ("task", &["outcome"]),
+    ("plan", &["code", "identity", "ranks", "request"]),
+    ("wire", &["code", "error", "identity", "outcome", "plan", "ranks"]),
     ("rollcall", &["error", "wire"]),
     ("comm", &["wire"]),
-    ("round", &["comm", "error", "outcome", "plan", "ranks", "request", "wire"]),
+    ("round", &["comm", "error", "outcome", "plan", "ranks", "request", "task", "wire"]),
     ("layers", &[]),
     // layers::elf takes bytes and does nothing: for this rule it is a value.
-    ("host", &["error", "identity", "layers", "outcome", "plan", "request", "wire"]),
+    ("host", &["code", "error", "identity", "layers", "outcome", "plan", "request", "task", "wire"]),
     ("intercept", &[]),
-    ("importer", &["outcome"]),
+    ("importer", &["code", "outcome"]),
+    ("registry", &["identity", "task"]),
     (
         "session",
         &[
+            "code",
             "comm",
             "config",
             "error",
@@ -41,13 +45,21 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "outcome",
             "plan",
             "ranks",
+            "registry",
             "request",
             "rollcall",
             "round",
+            "task",
             "wire",
         ],
     ),
-    ("capi", &["comm", "config", "error", "identity", "importer", "outcome", "request", "session"]),
+    (
+        "capi",
+        &[
+            "code", "comm", "config", "error", "identity", "importer", "outcome", "registry", "request", "session",
+            "task", "wire",
+        ],
+    ),
     ("cli", &["config", "host", "identity", "layers"]),
 ];
 
@@ -66,7 +78,10 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("gethostname", &["session/attach.rs"]),
     ("serde_json", &["capi/", "cli/"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
-    ("blake3", &["plan.rs", "host/identify.rs"]),
+    ("blake3", &["plan.rs", "host/identify.rs", "host/code.rs", "session/register.rs"]),
+    ("dlcast_plugin", &["host/"]),
+    ("procfs", &["host/memory.rs"]),
+    ("hashbrown", &["registry/plugin.rs"]),
 ];
 
 /// Where `unsafe` may stand.

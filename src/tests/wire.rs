@@ -9,11 +9,12 @@ use std::fmt::Debug;
 
 use fastrand::Rng;
 
+use crate::code::{CodePlace, CodeRef, Home};
 use crate::comm::MergeFn;
 use crate::error::{Absent, Missed, Phase};
 use crate::identity::Identity;
 use crate::outcome::{Failure, Failures};
-use crate::plan::{Copies, Item, Library, Plan, What};
+use crate::plan::{Callback, Copies, Item, Library, Plan, What};
 use crate::ranks::RankSet;
 use crate::request::OpenFlags;
 use crate::wire::{self, Here, Message, Roster, WireError, decode, encode};
@@ -56,15 +57,30 @@ fn library(random: &mut Rng) -> Library {
     Library { identity, spellings: vec![word(random)], path, flags }
 }
 
+fn code(random: &mut Rng) -> CodeRef {
+    let identity = Identity { name: word(random), size: 1, build_id: None, digest: [random.u8(..); 32] };
+    let home = Home { identity, path: word(random) };
+    let place = match random.u8(0..4) {
+        0 => CodePlace::Symbol { library: home, symbol: word(random) },
+        1 => CodePlace::Offset { library: home, offset: random.u64(..), near: maybe(random, word) },
+        2 => CodePlace::Library(home),
+        _ => CodePlace::Python { module: word(random), qualname: word(random) },
+    };
+    CodeRef::new(place, word(random)).with_payload(many(random, 40, |random| random.u8(..)))
+}
+
 fn plan(random: &mut Rng) -> Plan {
     let item = |random: &mut Rng| Item {
-        what: match random.u8(0..4) {
+        what: match random.u8(0..6) {
             0 => What::Module { name: word(random) },
             1 => What::Invalid { message: word(random) },
+            2 => What::Callback(Callback::new(code(random), random.u64(..))),
+            3 => What::Unload(library(random)),
             _ => What::Library(library(random)),
         },
         holders: ranks(random),
         copies: many(random, 1, |random| Copies { rank: random.u32(..SIZE), paths: many(random, 2, word) }),
+        asked_by: many(random, 1, |random| [random.u8(..); 32]),
     };
     Plan { items: many(random, 3, item) }
 }
@@ -104,7 +120,7 @@ struct Kind {
     merge: Option<MergeFn>,
 }
 
-const KINDS: [Kind; 5] = [
+const KINDS: [Kind; 6] = [
     Kind { valid: |random| encode(&plan(random)), survives: survives::<Plan>, merge: Some(wire::merge_plans) },
     Kind {
         valid: |random| encode(&failures(random)),
@@ -114,6 +130,7 @@ const KINDS: [Kind; 5] = [
     Kind { valid: |random| encode(&missed(random)), survives: survives::<Missed>, merge: None },
     Kind { valid: |random| encode(&here(random)), survives: survives::<Here>, merge: None },
     Kind { valid: |random| encode(&roster(random)), survives: survives::<Roster>, merge: Some(wire::merge_rosters) },
+    Kind { valid: |random| encode(&code(random)), survives: survives::<CodeRef>, merge: None },
 ];
 
 /// What decodes is no larger than the message, and comes back the same.
@@ -242,7 +259,7 @@ fn other_versions_and_impossible_values_are_named() {
     let mut newer = encode(&here(random));
     newer[3] += 1;
     assert_eq!(decode::<Here>(&newer, SIZE), Err(WireError::Version(wire::VERSION + 1)));
-    let item = |what| Item { what, holders: RankSet::one(3), copies: Vec::new() };
+    let item = |what| Item::new(what, 3);
     let good = Library { identity: None, spellings: vec!["libx.so".into()], path: None, flags: OpenFlags::NOW };
     let plan = |library: Library| encode(&Plan { items: vec![item(What::Library(library))] });
     assert!(decode::<Plan>(&plan(good.clone()), 4).is_ok());

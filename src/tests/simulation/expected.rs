@@ -117,7 +117,7 @@ fn expected(
     let spec = |rank: u32| &scenario.ranks[rank as usize];
     match thing {
         Thing::Unfound(_) => (&[Phase::Resolve], ranks(&|_| true)),
-        Thing::Invalid(_) => (&[Phase::Call], item.holders.clone()),
+        Thing::Invalid(_) | Thing::Callback(_) => (&[Phase::Call], item.holders.clone()),
         Thing::Module(name) => {
             let fails = |rank| match spec(rank).importing(name) {
                 Importing::Works => false,

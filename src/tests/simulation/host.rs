@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::scenario::{Body, Content, Importing, Opening, Rank, content, identity};
 use crate::error::Phase;
 use crate::outcome::Failure;
-use crate::plan::{Copies, Item, Library, Plan, What};
-use crate::ranks::RankSet;
+use crate::plan::{Callback, Copies, Item, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
 use crate::round::{Done, Job};
+use crate::task::Shapes;
 
 /// What becomes visible or does not.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,8 @@ pub enum Thing {
     Module(String),
     /// A library that nobody found.
     Unfound(Vec<String>),
+    /// By its tag.
+    Callback(u64),
     /// A bad call.
     Invalid(String),
 }
@@ -30,6 +32,8 @@ impl Thing {
             What::Library(Library { identity: Some(identity), .. }) => Thing::Library(content(identity)),
             What::Library(library) => Thing::Unfound(library.spellings.clone()),
             What::Module { name } => Thing::Module(name.clone()),
+            What::Callback(callback) => Thing::Callback(callback.tag),
+            What::Unload(_) => Thing::Invalid("unload".into()),
             What::Invalid { message } => Thing::Invalid(message.clone()),
         }
     }
@@ -89,8 +93,9 @@ impl Host {
             Job::Gather => self.gather(),
             Job::Stage(items) => self.each(items, Host::stage),
             Job::Open(items) => self.each(items, Host::open),
-            Job::Import(modules) => self.each(modules, |host, name| host.import(name)),
-            Job::Settle { commit, undo } => self.settle(&commit, &undo),
+            Job::Import(items) => self.each(items, |host, item| host.import(item)),
+            Job::Settle { commit, undo, freeze } => self.settle(&commit, &undo, freeze),
+            Job::Conclude { revoke } => self.conclude(&revoke),
         }
     }
 
@@ -126,9 +131,13 @@ impl Host {
                 What::Library(Library { identity: content.map(identity), spellings: vec![spelling], path, flags })
             }
             Request::Module { name } => What::Module { name },
+            Request::Callback { code, tag } => What::Callback(Callback::new(code, tag)),
+            Request::Unload { spelling } => {
+                What::Unload(Library { identity: None, spellings: vec![spelling], path: None, flags: OpenFlags::NOW })
+            }
             Request::Invalid { message } => What::Invalid { message },
         };
-        Item { what, holders: RankSet::one(self.rank), copies }
+        Item { copies, ..Item::new(what, self.rank) }
     }
 
     fn each<T>(&mut self, work: Vec<(u32, T)>, mut one: impl FnMut(&mut Host, &T) -> Result<(), Failure>) -> Done {
@@ -142,7 +151,7 @@ impl Host {
                 Err(_) => failed.push((index, Failure::new(Phase::Open, "panicked"))),
             }
         }
-        Done::Tried { failed, more: !self.pending.is_empty() }
+        Done::Tried { failed, more: !self.pending.is_empty(), shapes: Shapes::default() }
     }
 
     fn stage(&mut self, item: &Item) -> Result<(), Failure> {
@@ -196,8 +205,9 @@ impl Host {
         Ok(())
     }
 
-    fn import(&mut self, name: &str) -> Result<(), Failure> {
-        let thing = Thing::Module(name.into());
+    fn import(&mut self, item: &Item) -> Result<(), Failure> {
+        let name = item.name();
+        let thing = Thing::of(&item.what);
         self.tried.push((self.pass, thing.clone()));
         if self.loaded.contains(&thing) {
             return Ok(());
@@ -222,7 +232,21 @@ impl Host {
         self.pending.extend(self.spec.records.get(&body).cloned().unwrap_or_default());
     }
 
-    fn settle(&mut self, commit: &[Item], undo: &[Item]) -> Done {
+    fn conclude(&mut self, revoke: &[Item]) -> Done {
+        for item in revoke {
+            let thing = Thing::of(&item.what);
+            if !self.visible.remove(&thing) {
+                self.complaints.push(format!("asked to revoke `{}`, which is not committed", item.name()));
+            }
+            self.parked.insert(thing);
+        }
+        Done::Settled
+    }
+
+    fn settle(&mut self, commit: &[Item], undo: &[Item], freeze: bool) -> Done {
+        if freeze {
+            self.complaints.push("asked to freeze what nobody has".into());
+        }
         for item in commit {
             let thing = Thing::of(&item.what);
             if !self.loaded.contains(&thing) {

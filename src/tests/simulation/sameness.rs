@@ -96,11 +96,7 @@ fn a_spelling_that_one_rank_both_found_and_did_not_find_divides_nobody() {
         let mut scenario = Scenario::of(size, 1, 15);
         for (rank, spec) in (0..).zip(&mut scenario.ranks) {
             let spelling = if rank == 0 { "lib0.so" } else { "/copy/lib0.so" };
-            let items = [found(spelling), unfound.clone()].map(|library| Item {
-                what: What::Library(library),
-                holders: RankSet::one(rank),
-                copies: Vec::new(),
-            });
+            let items = [found(spelling), unfound.clone()].map(|library| Item::new(What::Library(library), rank));
             spec.gathered = Some(Plan { items: items.into() });
         }
         check(&scenario);

@@ -1,0 +1,106 @@
+//! One plugin of a session: its visible tasks. Names are read when the first one is asked for.
+//!
+//! The index holds numbers alone: names stay in the library.
+
+use std::hash::BuildHasher;
+use std::sync::{Arc, OnceLock};
+
+use hashbrown::{DefaultHashBuilder, HashTable};
+
+use super::{Task, TaskError};
+use crate::identity::Identity;
+use crate::task::{TaskId, TaskTable};
+
+/// A plugin under its agreed number.
+pub struct Plugin {
+    /// The same on every rank; never given twice.
+    pub number: u32,
+    /// Unique among the plugins that are loaded.
+    pub name: Arc<str>,
+    /// For people.
+    pub version: Arc<str>,
+    /// Its library.
+    pub identity: Identity,
+    table: Arc<dyn TaskTable>,
+    /// Tasks that every rank has agreed on; the table may have more.
+    visible: u32,
+    frozen: bool,
+    index: OnceLock<Result<Index, String>>,
+}
+
+#[derive(Default)]
+struct Index {
+    hasher: DefaultHashBuilder,
+    tasks: HashTable<u32>,
+}
+
+impl Plugin {
+    pub(super) fn new(number: u32, name: &str, version: &str, identity: Identity, table: Arc<dyn TaskTable>) -> Self {
+        let visible = table.len();
+        let index = OnceLock::new();
+        Plugin { number, name: name.into(), version: version.into(), identity, table, visible, frozen: false, index }
+    }
+
+    /// Its tasks are those with an index below.
+    pub fn len(&self) -> u32 {
+        self.visible
+    }
+
+    /// Whether it has no task.
+    pub fn is_empty(&self) -> bool {
+        self.visible == 0
+    }
+
+    /// Tasks that its table has by now, agreed on or not; none where it is frozen.
+    pub fn in_table(&self) -> Option<u32> {
+        (!self.frozen).then(|| self.table.len())
+    }
+
+    pub(super) fn grow(&mut self, freeze: bool) {
+        self.frozen |= freeze;
+        if !self.frozen && self.table.len() != self.visible {
+            self.visible = self.table.len();
+            self.index = OnceLock::new();
+        }
+    }
+
+    pub(super) fn get(&self, id: TaskId) -> Result<Task, TaskError> {
+        if id.index() >= self.visible {
+            return Err(TaskError::NoTask { id, count: self.visible, plugin: self.name.clone() });
+        }
+        let entry = self.table.entry(id.index());
+        entry.map(|entry| Task { id, entry }).map_err(|what| self.bad(format!("task {}: {what}", id.index())))
+    }
+
+    pub(super) fn find(&self, name: &str) -> Result<Task, TaskError> {
+        let index = self.index.get_or_init(|| self.read_names()).as_ref().map_err(|what| self.bad(what.clone()))?;
+        let is = |&task: &u32| self.table.entry(task).is_ok_and(|entry| entry.name == name);
+        match index.tasks.find(index.hasher.hash_one(name), is) {
+            Some(&task) => self.get(TaskId::new(self.number, task)),
+            None => Err(TaskError::NoName { plugin: self.name.clone(), name: name.into() }),
+        }
+    }
+
+    fn bad(&self, what: String) -> TaskError {
+        TaskError::Bad { plugin: self.name.clone(), what }
+    }
+
+    fn read_names(&self) -> Result<Index, String> {
+        let mut index =
+            Index { hasher: DefaultHashBuilder::default(), tasks: HashTable::with_capacity(self.visible as usize) };
+        let Index { hasher, tasks } = &mut index;
+        let name =
+            |task: u32| self.table.entry(task).map(|entry| entry.name).map_err(|what| format!("task {task}: {what}"));
+        for task in 0..self.visible {
+            let own = name(task)?;
+            // What is in the index has a readable name.
+            let rehash = |&known: &u32| hasher.hash_one(name(known).unwrap_or_default());
+            let is = |&known: &u32| name(known).is_ok_and(|name| name == own);
+            match tasks.entry(hasher.hash_one(own), is, rehash) {
+                hashbrown::hash_table::Entry::Vacant(place) => place.insert(task),
+                hashbrown::hash_table::Entry::Occupied(_) => return Err(format!("two tasks are named `{own}`")),
+            };
+        }
+        Ok(index)
+    }
+}

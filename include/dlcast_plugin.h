@@ -231,7 +231,8 @@ DLCAST_INLINE char *dlcast_plugin_keep(const void *bytes, size_t length) {
 }
 
 /* Adds a callback; the payload is copied. The host runs it on every rank, in the order of adding, once for the same
-   function, tag and payload. One that is added by a callback runs in the next round of the same call. */
+   function, tag and payload. (The order of constructors is the file's own: the same on every rank, but it is for the
+   linker to choose between translation units, and under -flto within one of C.) One that is added by a callback runs in the next round of the same call. */
 DLCAST_INLINE int dlcast_plugin_add_callback(dlcast_callback function, const void *payload, size_t length, uint64_t tag) {
   dlcast_callback_v1 entry;
   entry.function = function;
@@ -283,10 +284,10 @@ DLCAST_END_C
 #define DLCAST_END struct dlcast_plugin_semicolon
 
 /* Runs one statement while the library is opened. */
-#define DLCAST_CONSTRUCTOR(name, statement)                \
+#define DLCAST_CONSTRUCTOR(name, statement)             \
   __attribute__((constructor)) static void name(void) { \
-    statement;                                              \
-  }                                                         \
+    statement;                                          \
+  }                                                     \
   DLCAST_END
 
 /* Once in a plugin: its name, unique among the plugins of a session, and its version, for people. */

@@ -25,10 +25,10 @@ impl Text {
     #[must_use]
     pub const fn then(mut self, text: &str) -> Self {
         let more = text.as_bytes();
-        assert!(self.length + more.len() <= MOST, "dlcast: the signature is too long");
+        assert!(self.length + more.len() <= MOST, "dlcast: the text is too long");
         let mut at = 0;
         while at < more.len() {
-            assert!(more[at] != 0, "dlcast: a signature holds no NUL");
+            assert!(more[at] != 0, "dlcast: the text holds a NUL");
             self.bytes[self.length + at] = more[at];
             at += 1;
         }

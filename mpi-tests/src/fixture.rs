@@ -20,6 +20,17 @@ impl Fixture {
         Fixture { source, name: name.to_owned(), flags: Vec::new() }
     }
 
+    /// A plugin of that name (`fixtures/plugin.c`).
+    pub fn plugin(name: &str) -> Self {
+        Fixture::new("plugin.c", name)
+    }
+
+    /// A plugin whose constructor asks for the plugin `next` in the same folder.
+    #[must_use]
+    pub fn asking_for(self, next: &str) -> Self {
+        self.flag(format!("-DASKS=\"$ORIGIN/lib{next}.so\""))
+    }
+
     /// Adds an argument of the compiler.
     #[must_use]
     pub fn flag(mut self, flag: impl Into<String>) -> Self {
@@ -47,6 +58,7 @@ impl Fixture {
         }
         command
             .arg(format!("-DNAME={}", self.name))
+            .arg(concat!("-I", env!("CARGO_MANIFEST_DIR"), "/../include"))
             .arg(format!("-Wl,-soname,lib{}.so", self.name))
             .arg("-o")
             .arg(&path)

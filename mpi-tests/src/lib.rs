@@ -7,6 +7,8 @@ pub mod bad;
 mod fixture;
 mod job;
 pub mod process;
+mod registered;
 
 pub use fixture::{Fixture, patched, series};
 pub use job::{Job, NOW, assert_answers, text};
+pub use registered::{answer, assert_registered_once, ids};

@@ -53,6 +53,17 @@ fn tear_down(_payload: &[u8], _tag: u64) {
     reset();
 }
 
+/// Two callbacks that do the same are two, even where the optimiser sees it.
+#[dlcast_plugin::callback(tag = 2)]
+fn count(_payload: &[u8], _tag: u64) {
+    CELLS.fetch_add(1, Ordering::Relaxed);
+}
+
+#[dlcast_plugin::callback(tag = 2)]
+fn count_again(_payload: &[u8], _tag: u64) {
+    CELLS.fetch_add(1, Ordering::Relaxed);
+}
+
 fn scale<T: Mul<Output = T>>(x: T, by: T) -> T {
     x * by
 }

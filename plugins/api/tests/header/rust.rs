@@ -14,6 +14,8 @@ fn build() -> PathBuf {
     let status = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--package", "dlcast-plugin", "--example", "heat", "--target-dir"])
         .arg(&target)
+        // What the optimiser does to plugins is part of the matter.
+        .envs([("CARGO_PROFILE_DEV_OPT_LEVEL", "3"), ("CARGO_PROFILE_DEV_CODEGEN_UNITS", "1")])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .unwrap();
@@ -67,4 +69,13 @@ fn a_plugin_in_rust_says_all_it_has() {
     assert_eq!(run(set_up.function.unwrap(), b"x", 1).unwrap_err(), "invalid digit found in string");
     assert_eq!(run(plain.function.unwrap(), b"", 0), Ok(()));
     assert_eq!(cells.call(()), Ok(0));
+}
+
+#[test]
+fn callbacks_that_do_the_same_are_different_functions() {
+    let callbacks = Plugin::open(&build()).callbacks();
+    let [first, second] = callbacks.iter().filter(|callback| callback.tag == 2).collect::<Vec<_>>()[..] else {
+        panic!("two callbacks have the tag 2")
+    };
+    assert_ne!(first.function.unwrap() as usize, second.function.unwrap() as usize);
 }

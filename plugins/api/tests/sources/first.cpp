@@ -68,6 +68,13 @@ std::int32_t plain(const void *, std::size_t length, std::uint64_t tag, char *me
 }
 dlcast::callback<&plain> plain_callback;
 
+// Two that do the same are two.
+std::uint64_t ran = 0;
+void count(const void *, std::size_t, std::uint64_t) { ++ran; }
+void count_again(const void *, std::size_t, std::uint64_t) { ++ran; }
+dlcast::callback<&count> count_callback{"", 4};
+dlcast::callback<&count_again> count_again_callback{"", 4};
+
 dlcast::request beside{"$ORIGIN/libbeside.so"};
 dlcast::module_request module{"package.module"};
 

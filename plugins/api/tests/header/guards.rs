@@ -1,5 +1,7 @@
 //! The wrappers that C++ templates make: signatures, results, and what is thrown.
 
+use std::ffi::{c_char, c_void};
+
 use dlcast_plugin::{Portable, Returned, Signature, Typed, abi};
 use libloading::os::unix::{Library, RTLD_NOW};
 
@@ -67,12 +69,9 @@ fn rust_and_cpp_derive_equal_signatures() {
         ("longs", Signature::<(i64, u64, u64, i32, u32, i16, u16), i64>::TEXT),
         ("truth", Signature::<(bool, *const bool), bool>::TEXT),
         ("sizes", Signature::<(isize, *const usize), usize>::TEXT),
-        ("characters", Signature::<(i8, u8, *const std::ffi::c_char), std::ffi::c_char>::TEXT),
+        ("characters", Signature::<(i8, u8, *const c_char), c_char>::TEXT),
         ("pointers", Signature::<Pointers, *const f64>::TEXT),
-        (
-            "unknown",
-            Signature::<(*const std::ffi::c_void, *mut Grid, *const Grid, *mut Grid, *mut Grid), *mut Grid>::TEXT,
-        ),
+        ("unknown", Signature::<(*const c_void, *mut Grid, *const Grid, *mut Grid, *mut Grid), *mut Grid>::TEXT),
         ("eight", Signature::<(f64, f64, f64, f64, f64, f64, f64, *const *const f64), ()>::TEXT),
     ];
     wanted.sort_unstable_by_key(|&(name, _)| name);
@@ -92,16 +91,23 @@ fn code_that_registers_nothing_needs_no_name() {
         let folder = tempfile::tempdir().unwrap();
         let path = Build::new(family, "c++17").library(folder.path(), "program", &[source("program.cpp")]);
         assert!(symbols(&path).is_empty());
+        // SAFETY: the library has no constructors of its own.
         let library = unsafe { Library::open(Some(&path), RTLD_NOW) }.unwrap();
-        let mut signature = std::ptr::null();
-        let half = unsafe {
-            library
-                .get::<unsafe extern "C" fn(*mut *const std::ffi::c_char) -> abi::Function>(b"guarded_half\0")
-                .unwrap()(&raw mut signature)
+        // SAFETY: these are the types of the functions in program.cpp.
+        let (guarded_half, guarded_setup) = unsafe {
+            (
+                *library.get::<unsafe extern "C" fn(*mut *const c_char) -> abi::Function>(b"guarded_half\0").unwrap(),
+                *library.get::<unsafe extern "C" fn() -> abi::Callback>(b"guarded_setup\0").unwrap(),
+            )
         };
+        let mut signature = std::ptr::null();
+        // SAFETY: there is a place for the signature.
+        let half = unsafe { guarded_half(&raw mut signature) };
+        // SAFETY: the signature came with the function.
         let half = unsafe { Typed::<(f64,), f64>::new(half, text(signature)) }.unwrap();
         assert_eq!(half.call((3.0,)), Ok(1.5));
-        let setup = unsafe { library.get::<unsafe extern "C" fn() -> abi::Callback>(b"guarded_setup\0").unwrap()() };
+        // SAFETY: it only returns a pointer.
+        let setup = unsafe { guarded_setup() };
         assert_eq!(run(setup, b"", 0), Ok(()));
     }
 }

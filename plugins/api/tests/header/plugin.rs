@@ -29,20 +29,25 @@ impl Plugin {
     }
 
     pub fn open_with(path: &Path, flags: i32) -> Self {
+        // SAFETY: the fixture returns null or its table, and is never closed.
         Plugin { table: unsafe { Plugin::asked(path, flags).as_ref() }.expect("the plugin has a table") }
     }
 
     /// What the exported function returns.
     pub fn asked(path: &Path, flags: i32) -> *const abi::Table {
+        // SAFETY: the constructors of a fixture only fill its table.
         let library = unsafe { Library::open(Some(path), flags) }.unwrap();
+        // SAFETY: this is the symbol's type.
         let function = unsafe { *library.get::<abi::TableFunction>(abi::TABLE_SYMBOL).unwrap() };
         std::mem::forget(library);
+        // SAFETY: it may be called at any time, and the library stays open.
         unsafe { function() }
     }
 
     pub fn tasks(&self) -> Vec<Task> {
-        let task = |entry: *const abi::Task| unsafe {
-            let abi::Task { name, signature, function } = *entry;
+        let task = |entry: *const abi::Task| {
+            // SAFETY: entries of fixtures stay where they are.
+            let abi::Task { name, signature, function } = unsafe { *entry };
             Task { name: text(name), signature: text(signature), function: function.unwrap(), entry }
         };
         entries(self.table.tasks).into_iter().map(task).collect()
@@ -60,6 +65,7 @@ impl Plugin {
     }
 
     pub fn callbacks(&self) -> Vec<abi::GlobalCallback> {
+        // SAFETY: as above.
         entries::<abi::GlobalCallback>(self.table.callbacks).into_iter().map(|entry| unsafe { *entry }).collect()
     }
 
@@ -67,7 +73,9 @@ impl Plugin {
     pub fn requests(&self) -> Vec<(&'static str, i32, i32)> {
         entries::<abi::Request>(self.table.requests)
             .into_iter()
-            .map(|entry| unsafe { (text((*entry).name), (*entry).kind, (*entry).flags) })
+            // SAFETY: as above.
+            .map(|entry| unsafe { *entry })
+            .map(|entry| (text(entry.name), entry.kind, entry.flags))
             .collect()
     }
 }
@@ -81,9 +89,10 @@ pub fn run_with(callback: abi::Callback, payload: &[u8], tag: u64, capacity: usi
     let mut message = vec![0 as c_char; capacity + 1];
     message[capacity] = 99;
     let place = message.as_mut_ptr();
+    // SAFETY: the callback is lent what it asks for.
     let status = unsafe { callback(payload.as_ptr().cast(), payload.len(), tag, place, capacity) };
     assert_eq!(message[capacity], 99, "the message stays in its room");
-    if status == 0 { Ok(()) } else { Err(unsafe { CStr::from_ptr(message.as_ptr()) }.to_str().unwrap().to_owned()) }
+    if status == 0 { Ok(()) } else { Err(text(message.as_ptr()).to_owned()) }
 }
 
 /// The bytes of a callback's own payload.
@@ -91,16 +100,20 @@ pub fn payload(callback: &abi::GlobalCallback) -> &'static [u8] {
     if callback.length == 0 {
         &[]
     } else {
+        // SAFETY: a callback has as many bytes as it says, for as long as the plugin lives.
         unsafe { std::slice::from_raw_parts(callback.payload.cast(), callback.length) }
     }
 }
 
-pub fn text(text: *const c_char) -> &'static str {
+/// A name, a signature, a message; the callers see to it that it lives.
+pub fn text<'a>(text: *const c_char) -> &'a str {
+    // SAFETY: all of them are NUL-terminated.
     unsafe { CStr::from_ptr(text) }.to_str().unwrap()
 }
 
 fn entries<T>(mut list: *const abi::List) -> Vec<*const T> {
     let mut found = Vec::new();
+    // SAFETY: segments of fixtures stay where they are.
     while let Some(segment) = unsafe { list.as_ref() } {
         let entries: *const c_void = segment.entries;
         found.extend((0..segment.count.load(Ordering::Acquire)).map(|at| entries.cast::<T>().wrapping_add(at)));
@@ -125,5 +138,6 @@ pub fn symbols(path: &Path) -> Vec<String> {
 /// The task of a plugin, with its types.
 pub fn typed<A: Arguments, R: Returned>(plugin: &Plugin, name: &str) -> Typed<A, R> {
     let task = plugin.task(name);
+    // SAFETY: the signature came with the function.
     unsafe { Typed::new(task.function, task.signature) }.unwrap()
 }

@@ -51,7 +51,9 @@ fn a_plugin_in_c_says_all_it_has() {
         assert_eq!(names, ["half", "last", "more half", "more twice", "twice"], "{build:?}");
         assert_eq!(plugin.task("twice").signature, "c:int(int)");
         let twice: unsafe extern "C" fn(i32) -> i32 =
+            // SAFETY: this is the type of `twice` in whole.c.
             unsafe { std::mem::transmute::<abi::Function, _>(plugin.task("more twice").function) };
+        // SAFETY: any number will do.
         assert_eq!(unsafe { twice(4) }, 8);
         let mut callbacks = plugin.callbacks();
         callbacks.sort_unstable_by_key(|callback| callback.tag);

@@ -1,6 +1,6 @@
 //! What a program sees of its own process with the system's means, not dlcast's: a test must not ask the accused.
 
-use std::ffi::{CStr, CString, OsStr, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,21 @@ fn open(path: &Path, flags: c_int) {
     // SAFETY: the fixtures' initialisers count and return.
     let handle = unsafe { libc::dlopen(text.as_ptr(), flags) };
     assert!(!handle.is_null(), "cannot open {}", path.display());
+}
+
+/// What an exported `void *(const char *)` says.
+///
+/// # Panics
+///
+/// When no library that is open to all has it.
+pub fn function(getter: &str, argument: &CStr) -> *const c_void {
+    let getter = CString::new(getter).expect("a symbol has no zero byte");
+    // SAFETY: a NUL-terminated name; RTLD_DEFAULT is always valid.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, getter.as_ptr()) };
+    assert!(!found.is_null(), "no {getter:?}");
+    // SAFETY: the fixtures' getters have this type.
+    let getter: extern "C" fn(*const c_char) -> *const c_void = unsafe { std::mem::transmute(found) };
+    getter(argument.as_ptr())
 }
 
 #[cfg(test)]

@@ -26,10 +26,10 @@
 //! # Layout
 //! In the order of flow.
 //! - Vocabulary: [`ranks`], [`error`], [`config`]
-//! - Values and pure functions: [`request`], [`identity`], [`plan`], [`outcome`], [`wire`], [`rollcall`]
+//! - Values and pure functions: [`code`], [`request`], [`identity`], [`task`], [`plan`], [`outcome`], [`wire`], [`rollcall`]
 //! - [`round`]: the way of a request as a state machine without I/O
-//! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`intercept`] (what was opened),
-//!   [`layers`] (ELF)
+//! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`registry`] (what plugins have
+//!   registered), [`intercept`] (what was opened), [`layers`] (ELF)
 //! - [`session`]: joins them
 //! - [`capi`]: the C ABI, over which the Python package is written; [`cli`]: the command
 
@@ -56,6 +56,9 @@ pub mod task;
 #[cfg(test)]
 mod tests;
 pub mod wire;
+
+/// For Rust programs that call tasks: [`plugin::Typed`], and [`plugin::guarded_callback`] for callbacks of their own.
+pub use dlcast_plugin as plugin;
 
 pub use code::{CodePlace, CodeRef};
 pub use comm::mpi::UserComm;

@@ -114,6 +114,9 @@ impl Callback {
 /// Names an item across plans and passes: equal for items that ask for the same thing.
 pub type Key = [u8; 32];
 
+/// Among those who asked for an item: somebody who was not asked for himself.
+const OUTRIGHT: Key = [0; 32];
+
 /// Copies of one library that a program opened itself on one rank: each has run its constructors.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copies {
@@ -140,6 +143,11 @@ impl Item {
     /// What `rank` wants, by itself.
     pub fn new(what: What, rank: u32) -> Self {
         Item { what, holders: RankSet::one(rank), copies: Vec::new(), asked_by: Vec::new() }
+    }
+
+    /// Whether nobody wants it any more once the items of `undone` have been undone.
+    pub fn is_orphan(&self, undone: impl Fn(&Key) -> bool) -> bool {
+        !self.asked_by.is_empty() && self.asked_by.iter().all(undone)
     }
 
     /// The library that it is about, if any.
@@ -201,6 +209,10 @@ impl Item {
             if !self.copies.contains(&copies) {
                 self.copies.push(copies);
             }
+        }
+        // Nobody's asking means that the program itself wants it.
+        if self.asked_by.is_empty() != other.asked_by.is_empty() && !self.asked_by.contains(&OUTRIGHT) {
+            self.asked_by.push(OUTRIGHT);
         }
         for key in other.asked_by {
             if !self.asked_by.contains(&key) {

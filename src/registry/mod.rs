@@ -84,14 +84,15 @@ fn known(names: &[Arc<str>], before: &str) -> String {
 }
 
 /// A number that was given.
+#[derive(Clone)]
 enum Slot {
-    Live(Plugin),
+    Live(Arc<Plugin>),
     /// Whose it was.
     Gone(Arc<str>),
 }
 
-/// The plugins of one session.
-#[derive(Default)]
+/// The plugins of one session. Clones share the plugins and their indices of names.
+#[derive(Clone, Default)]
 pub struct Registry {
     /// By number.
     slots: Vec<Slot>,
@@ -104,7 +105,7 @@ impl Registry {
         let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
         let plugin = Plugin::new(number, name, version, identity, table);
         self.by_name.insert(plugin.name.clone(), number);
-        self.slots.push(Slot::Live(plugin));
+        self.slots.push(Slot::Live(Arc::new(plugin)));
         number
     }
 
@@ -133,7 +134,7 @@ impl Registry {
     /// All that are loaded, by number.
     pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
         self.slots.iter().filter_map(|slot| match slot {
-            Slot::Live(plugin) => Some(plugin),
+            Slot::Live(plugin) => Some(&**plugin),
             Slot::Gone(_) => None,
         })
     }
@@ -148,8 +149,10 @@ impl Registry {
     /// Makes visible what callbacks have added to plugins; with `freeze`, never again.
     pub fn grow(&mut self, freeze: bool) {
         for slot in &mut self.slots {
-            if let Slot::Live(plugin) = slot {
-                plugin.grow(freeze);
+            if let Slot::Live(plugin) = slot
+                && plugin.would_grow(freeze)
+            {
+                Arc::make_mut(plugin).grow(freeze);
             }
         }
     }

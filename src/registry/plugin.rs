@@ -12,6 +12,7 @@ use crate::identity::Identity;
 use crate::task::{TaskId, TaskTable};
 
 /// A plugin under its agreed number.
+#[derive(Clone)]
 pub struct Plugin {
     /// The same on every rank; never given twice.
     pub number: u32,
@@ -25,7 +26,7 @@ pub struct Plugin {
     /// Tasks that every rank has agreed on; the table may have more.
     visible: u32,
     frozen: bool,
-    index: OnceLock<Result<Index, String>>,
+    index: OnceLock<Result<Arc<Index>, String>>,
 }
 
 #[derive(Default)]
@@ -56,6 +57,11 @@ impl Plugin {
         (!self.frozen).then(|| self.table.len())
     }
 
+    /// Whether [`Plugin::grow`] would change anything.
+    pub(super) fn would_grow(&self, freeze: bool) -> bool {
+        !self.frozen && (freeze || self.table.len() != self.visible)
+    }
+
     pub(super) fn grow(&mut self, freeze: bool) {
         self.frozen |= freeze;
         if !self.frozen && self.table.len() != self.visible {
@@ -73,7 +79,11 @@ impl Plugin {
     }
 
     pub(super) fn find(&self, name: &str) -> Result<Task, TaskError> {
-        let index = self.index.get_or_init(|| self.read_names()).as_ref().map_err(|what| self.bad(what.clone()))?;
+        let index = self
+            .index
+            .get_or_init(|| self.read_names().map(Arc::new))
+            .as_ref()
+            .map_err(|what| self.bad(what.clone()))?;
         let is = |&task: &u32| self.table.entry(task).is_ok_and(|entry| entry.name == name);
         match index.tasks.find(index.hasher.hash_one(name), is) {
             Some(&task) => self.get(TaskId::new(self.number, task)),

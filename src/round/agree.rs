@@ -5,7 +5,7 @@
 use super::{Ask, Job, Round, State, bytes, words};
 use crate::comm::{Agreed, Collective, Reply};
 use crate::outcome::Verdict;
-use crate::plan::{Item, Plan};
+use crate::plan::{Item, Key, Plan};
 use crate::wire::{self, WireError};
 
 /// One allreduce with MAX tells it all: a value and its complement give the maximum and the minimum.
@@ -23,7 +23,12 @@ impl Round {
             let failed = |(known, verdict): &(Item, Verdict)| *verdict != Verdict::Committed && known.same_as(item);
             self.report.items.iter().any(failed)
         };
-        self.plan.items.retain(|item| !undone(item));
+        // Nor is what only an undone plugin has asked for.
+        let failed = |key: &Key| {
+            let is = |(known, verdict): &(Item, Verdict)| *verdict != Verdict::Committed && known.place_key() == *key;
+            self.report.items.iter().any(is)
+        };
+        self.plan.items.retain(|item| !undone(item) && !item.is_orphan(failed));
         let holds = !self.plan.items.is_empty();
         let (set, order) = self.plan.digests();
         let own_bytes = if holds { wire::encode(&self.plan).len() as u64 } else { 0 };

@@ -2,7 +2,7 @@
 
 use std::ffi::c_void;
 use std::path::Path;
-use std::sync::RwLockReadGuard;
+use std::sync::Arc;
 
 use super::{Session, jobs, read, record};
 use crate::code::{CodePlace, CodeRef, Home, Payload};
@@ -130,19 +130,20 @@ impl Session {
         Ok(Code { function, signature: code.signature.clone(), payload: code.payload.clone() })
     }
 
-    /// The tasks of the plugins that every rank has loaded. They do not change while this is held: drop it before the next
-    /// collective call of this thread.
-    pub fn tasks(&self) -> Tasks<'_> {
-        Tasks { registry: read(&self.shared.registry) }
+    /// The tasks of the plugins that every rank has loaded by now. What is returned does not change: ask again after a
+    /// collective call.
+    pub fn tasks(&self) -> Tasks {
+        Tasks { registry: read(&self.shared.registry).clone() }
     }
 }
 
-/// The tasks of a session, by id and by name.
-pub struct Tasks<'a> {
-    registry: RwLockReadGuard<'a, Registry>,
+/// The tasks of a session at one moment, by id and by name.
+#[derive(Clone)]
+pub struct Tasks {
+    registry: Arc<Registry>,
 }
 
-impl Tasks<'_> {
+impl Tasks {
     /// The task with an id, whoever sent it.
     ///
     /// # Errors

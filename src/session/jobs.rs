@@ -2,8 +2,8 @@
 //!
 //! Whatever goes wrong here becomes a value for the next collective.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
@@ -154,7 +154,7 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
             }
             What::Unload(Library { identity: Some(identity), .. }) => {
                 core.forget(identity);
-                write(&shared.registry).remove(identity);
+                Arc::make_mut(&mut write(&shared.registry)).remove(identity);
             }
             _ => {}
         }
@@ -166,7 +166,7 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
     }
     // Without a commit nothing may have been agreed on.
     if freeze || !commit.is_empty() {
-        write(&shared.registry).grow(freeze);
+        Arc::make_mut(&mut write(&shared.registry)).grow(freeze);
     }
     let name = |item: &Item| match &item.what {
         What::Module { name } => Some(name.clone()),
@@ -190,7 +190,7 @@ pub(super) fn conclude(shared: &Shared, core: &mut Core, revoke: &[Item]) {
         let Some(met) = core.met.iter().find(|met| met.identity == identity) else { continue };
         let mut registry = write(&shared.registry);
         if registry.of(&identity).is_none() {
-            registry.add(met.table.name(), met.table.version(), identity, met.table.tasks());
+            Arc::make_mut(&mut registry).add(met.table.name(), met.table.version(), identity, met.table.tasks());
         }
     }
 }

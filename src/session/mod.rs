@@ -75,7 +75,7 @@ pub(crate) struct Shared {
     freed: Condvar,
     pending: Mutex<Vec<Pending>>,
     /// Agreed: what every rank has registered.
-    registry: RwLock<Registry>,
+    registry: RwLock<Arc<Registry>>,
     ended: Mutex<Option<Ended>>,
 }
 

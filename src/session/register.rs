@@ -152,9 +152,15 @@ impl Batch<'_> {
         }
         for at in 0..self.core.met.len() {
             if let Err(text) = self.take_requests(at) {
-                self.failed.push((cause, Failure::new(Phase::Register, text)));
+                let index = self.index_of(&self.core.met[at], cause);
+                self.failed.push((index, Failure::new(Phase::Register, text)));
             }
         }
+    }
+
+    /// The item that a plugin came with in this batch; what an older one does is `cause`'s doing.
+    fn index_of(&self, met: &Met, cause: u32) -> u32 {
+        self.fresh.iter().find(|(_, identity)| *identity == met.identity).map_or(cause, |(index, _)| *index)
     }
 
     fn take_requests(&mut self, at: usize) -> Result<(), String> {

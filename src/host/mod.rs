@@ -5,10 +5,11 @@
 //! # Layout
 //! - [`search`] and [`cache`] where plain dlopen would find a bare name
 //! - [`identify`] a file's identity, read once
-//! - [`node`] digests shared by the ranks of one node
+//! - [`node`] digests shared by the ranks of one node; [`bell`] wakes those who wait for one
 //! - [`dl`] the handles
 //! - [`runtime`] one dlcast a process
 
+pub mod bell;
 pub mod cache;
 pub mod dl;
 pub mod identify;

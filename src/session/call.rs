@@ -17,7 +17,7 @@ use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
 use crate::request::Request;
-use crate::round::{Ask, Done, Given, Job, Round};
+use crate::round::{Ask, Done, Given, Job, Report, Round};
 
 /// What the caller of [`Call::step`] does next.
 pub enum Step {
@@ -41,12 +41,18 @@ pub enum Own {
 }
 
 /// What a call came to.
-#[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Everything that the round did.
-    pub sync: SyncReport,
     /// The call's own request; `None` for sync.
     pub own: Option<Own>,
+    report: Report,
+    shared: Arc<Shared>,
+}
+
+impl Outcome {
+    /// Everything that the round did, in words: made when it is asked for.
+    pub fn sync(&self) -> SyncReport {
+        report::sync_report(&self.shared, &self.report)
+    }
 }
 
 /// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
@@ -149,10 +155,9 @@ impl Call {
                 },
                 Ask::Job(job) => self.job(job),
                 Ask::Done(Ok(report)) => {
-                    let sync = report::sync_report(&self.shared, &report);
                     let own =
-                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.clone(), &report));
-                    return self.end(Ok(Outcome { sync, own }));
+                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.take(), &report));
+                    return self.end(Ok(Outcome { own, report, shared: self.shared.clone() }));
                 }
                 // Every rank has read the same bytes, so every rank is here: the session goes on.
                 Ask::Done(Err(error)) => return self.end(Err(error.into())),

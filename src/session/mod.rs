@@ -242,7 +242,7 @@ impl Session {
     /// # Errors
     /// Those of the communication.
     pub fn sync(&self) -> Result<SyncReport, CallError> {
-        Ok(self.finish(self.begin(None, None)?)?.sync)
+        Ok(self.finish(self.begin(None, None)?)?.sync())
     }
 
     /// Steps a call to its end; imports are left to the import worker.

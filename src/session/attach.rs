@@ -5,7 +5,7 @@
 //! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -228,6 +228,7 @@ impl Shared {
             limit,
             core: Mutex::new(core),
             freed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
             pending: Mutex::default(),
             ended: Mutex::default(),
         }

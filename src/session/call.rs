@@ -86,10 +86,9 @@ impl Call {
             Timeout::Default => shared.limit,
             other => other.resolve().map_err(|error| CallError::Invalid(error.to_string()))?,
         };
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
-        let taken = if dl::is_opening() { Err(CallError::Nested) } else { shared.take(deadline) };
+        let taken = if dl::is_opening() { Err(CallError::Nested) } else { shared.take(limit) };
         let mut core = match taken {
             Err(CallError::Nested) => {
                 super::lock(&shared.pending).extend(own);

@@ -182,9 +182,12 @@ impl Plan {
     /// After all ranks' sets are in: a library that one rank could not find is the one that another rank found under
     /// the same spelling.
     pub fn fold_unfound(&mut self) {
-        let (found, unfound): (Vec<Item>, Vec<Item>) = std::mem::take(&mut self.items)
-            .into_iter()
-            .partition(|item| !matches!(&item.what, What::Library(library) if library.identity.is_none()));
+        let is_unfound = |item: &Item| matches!(&item.what, What::Library(library) if library.identity.is_none());
+        if !self.items.iter().any(is_unfound) {
+            return;
+        }
+        let (found, unfound): (Vec<Item>, Vec<Item>) =
+            std::mem::take(&mut self.items).into_iter().partition(|item| !is_unfound(item));
         self.items = found;
         for lost in unfound {
             let What::Library(library) = &lost.what else { continue };
@@ -205,9 +208,13 @@ impl Plan {
             return Default::default();
         }
         let keys: Vec<[u8; 32]> = self.items.iter().map(Item::digest).collect();
-        let mut sorted = keys.clone();
+        let sequence = words(&keys);
+        if keys.is_sorted() {
+            return (sequence, sequence);
+        }
+        let mut sorted = keys;
         sorted.sort_unstable();
-        (words(&sorted), words(&keys))
+        (words(&sorted), sequence)
     }
 
     /// The order that every rank can work out alone: used where all have the same set in another order.

@@ -26,7 +26,7 @@ impl Round {
         self.plan.items.retain(|item| !undone(item));
         let holds = !self.plan.items.is_empty();
         let (set, order) = self.plan.digests();
-        let own_bytes = if holds { wire::encode(&self.plan).len() as u64 } else { 0 };
+        let own_bytes = if holds { wire::encoded_len(&self.plan) as u64 } else { 0 };
         let rank = u64::from(self.rank);
         let words = vec![
             self.serial,

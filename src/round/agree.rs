@@ -108,9 +108,11 @@ impl Round {
         self.refuse_invalid();
         self.again = false;
         self.more = false;
-        let libraries = self.open_libraries();
-        if stage && !libraries.is_empty() {
-            return self.ask_job(State::Staging, Job::Stage(libraries));
+        if stage {
+            let libraries = self.open_libraries();
+            if !libraries.is_empty() {
+                return self.ask_job(State::Staging, Job::Stage(libraries));
+            }
         }
         self.load_native()
     }

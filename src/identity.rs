@@ -33,5 +33,6 @@ impl fmt::Display for Identity {
 
 /// The first `most` bytes in hexadecimal.
 pub fn hex(bytes: &[u8], most: usize) -> String {
-    bytes.iter().take(most).map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(value.into(), 16).unwrap_or('?');
+    bytes.iter().take(most).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

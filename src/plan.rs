@@ -310,9 +310,12 @@ impl Plan {
     /// After all ranks' sets are in: a library that one rank could not find is the one that another rank found under
     /// the same spelling.
     pub fn fold_unfound(&mut self) {
-        let (found, unfound): (Vec<Item>, Vec<Item>) = std::mem::take(&mut self.items)
-            .into_iter()
-            .partition(|item| item.library().is_none_or(|library| library.identity.is_some()));
+        let is_unfound = |item: &Item| item.library().is_some_and(|library| library.identity.is_none());
+        if !self.items.iter().any(is_unfound) {
+            return;
+        }
+        let (found, unfound): (Vec<Item>, Vec<Item>) =
+            std::mem::take(&mut self.items).into_iter().partition(|item| !is_unfound(item));
         self.items = found;
         for lost in unfound {
             let Some(library) = lost.library() else { continue };
@@ -335,9 +338,13 @@ impl Plan {
             return Default::default();
         }
         let keys: Vec<[u8; 32]> = self.items.iter().map(Item::digest).collect();
-        let mut sorted = keys.clone();
+        let sequence = words(&keys);
+        if keys.is_sorted() {
+            return (sequence, sequence);
+        }
+        let mut sorted = keys;
         sorted.sort_unstable();
-        (words(&sorted), words(&keys))
+        (words(&sorted), sequence)
     }
 
     /// The order that every rank can work out alone: used where all have the same set in another order.

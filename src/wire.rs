@@ -11,6 +11,8 @@ use crate::outcome::Failures;
 use crate::plan::{Plan, What};
 
 const MAGIC: [u8; 3] = *b"dlc";
+/// Magic, version, kind.
+const HEAD: usize = 5;
 /// Raised whenever a message changes its shape.
 pub const VERSION: u8 = 2;
 /// The largest message that is sent or received.
@@ -143,9 +145,16 @@ impl Message for CodeRef {
 
 /// The bytes of a message.
 pub fn encode<M: Message>(message: &M) -> Vec<u8> {
-    let head = vec![MAGIC[0], MAGIC[1], MAGIC[2], VERSION, M::KIND];
+    let head: [u8; HEAD] = [MAGIC[0], MAGIC[1], MAGIC[2], VERSION, M::KIND];
     // Serialising into a growing vector fails only for values whose length serde does not know; ours are all sized.
-    postcard::to_extend(message, head).unwrap_or_default()
+    postcard::to_extend(message, head.to_vec()).unwrap_or_default()
+}
+
+/// How many bytes [`encode`] makes of it.
+pub fn encoded_len<M: Message>(message: &M) -> usize {
+    // As `encode`, which makes nothing of what cannot be serialised.
+    let body = postcard::serialize_with_flavor(message, postcard::ser_flavors::Size::default());
+    body.map_or(0, |body| HEAD + body)
 }
 
 /// Reads a message that came from another rank of a communicator of `size` ranks.

@@ -115,7 +115,8 @@ pub(super) fn flags(bits: i32) -> Result<OpenFlags, CallError> {
 }
 
 pub(super) fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {
-    let mut value = json!(outcome.sync);
+    let sync = outcome.sync();
+    let mut value = json!(sync);
     let (status, own, handle) = match &outcome.own {
         None => (DLCAST_OK, Value::Null, std::ptr::null_mut()),
         Some(Own::Library(library)) => {
@@ -131,7 +132,7 @@ pub(super) fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {
         }
         Some(Own::Undone(undone)) => {
             say(&undone.to_string());
-            let own = json!({ "outcome": "undone", "index": outcome.sync.undone.iter().position(|request| request.undone == *undone) });
+            let own = json!({ "outcome": "undone", "index": sync.undone.iter().position(|request| request.undone == *undone) });
             (DLCAST_UNDONE, own, std::ptr::null_mut())
         }
     };

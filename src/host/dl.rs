@@ -5,7 +5,7 @@
 //! later request, without a second run of its constructors.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString, c_void};
 use std::os::unix::fs::MetadataExt;
 use std::panic::AssertUnwindSafe;
@@ -102,6 +102,10 @@ pub struct Host {
     /// Names under which files are mapped, by whomever; and by size, because a copy has the same.
     mapped: HashMap<OsString, Mapped>,
     by_size: HashMap<u64, Vec<PathBuf>>,
+    /// What dlcast has opened, and has not been told of as mapped.
+    untold: Vec<(PathBuf, Stamp)>,
+    /// Every file that was ever open, so that one that was not is known by a single look.
+    files: HashSet<[u64; 2]>,
 }
 
 static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
@@ -197,7 +201,7 @@ impl Opening<'_> {
     fn detour(&self, path: PathBuf) -> PathBuf {
         // Compared as text, as the loader does: to `Path`, /x/./y is /x/y.
         let is_known = |name: &OsStr| {
-            self.host.mapped.contains_key(name) || self.host.held.values().any(|held| held.path.as_os_str() == name)
+            self.host.mapped.contains_key(name) || self.host.untold.iter().any(|(path, _)| path.as_os_str() == name)
         };
         let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else { return path };
         let mut open_as = path.clone().into_os_string();
@@ -214,6 +218,9 @@ impl Opening<'_> {
     /// The loader would answer a file that was rewritten in place with the older content that it has open.
     fn rewritten(&self, place: &Place) -> Option<String> {
         let now = &place.stamp;
+        if !self.host.files.contains(&now.file()) {
+            return None;
+        }
         let held = self.host.held.values().filter_map(|held| held.stamp.as_ref());
         let mut older = held.chain(self.host.mapped.values().filter_map(|mapped| mapped.stamp.as_ref()));
         let rewritten = older.any(|older| older.is_same_file(now) && !older.is_same_content(now));
@@ -431,6 +438,10 @@ impl Opener for Opening<'_> {
         });
         match opened {
             Ok(Ok(open)) => {
+                if let Some(stamp) = stamp {
+                    self.host.untold.push((path.clone(), stamp));
+                    self.host.files.insert(stamp.file());
+                }
                 let held = Held { open: Arc::new(open), path, stamp, global: false };
                 self.host.held.insert(identity.clone(), held);
                 Ok(())
@@ -469,13 +480,14 @@ impl Opener for Opening<'_> {
             if self.host.mapped.contains_key(path.as_os_str()) {
                 continue;
             }
-            let own = self.host.held.values().find(|held| held.path.as_os_str() == path.as_os_str());
-            let (stamp, checked) = match own.and_then(|held| held.stamp) {
+            let own = self.host.untold.iter().position(|(own, _)| own.as_os_str() == path.as_os_str());
+            let (stamp, checked) = match own.map(|own| self.host.untold.swap_remove(own).1) {
                 // What dlcast has opened itself needs no second look.
                 Some(stamp) => (Some(stamp), Some(true)),
                 None => (std::fs::metadata(&path).map(|meta| Stamp::of(&meta)).ok(), None),
             };
             if let Some(stamp) = &stamp {
+                self.host.files.insert(stamp.file());
                 self.host.by_size.entry(stamp.size()).or_default().push(path.clone());
             }
             let mapped = Mapped { base, stamp, inode_at, checked };

@@ -39,9 +39,14 @@ impl Stamp {
         self.0[2]
     }
 
-    /// Device and inode are the same: by these the loader knows what it has open.
+    /// Device and inode: by these the loader knows what it has open.
+    pub fn file(&self) -> [u64; 2] {
+        [self.0[0], self.0[1]]
+    }
+
+    /// Whether it is one to the loader.
     pub fn is_same_file(&self, other: &Stamp) -> bool {
-        self.0[..2] == other.0[..2]
+        self.file() == other.file()
     }
 
     /// Nobody has written to it in between. (A new link or another mode changes the inode's time, not the content.)

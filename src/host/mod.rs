@@ -5,13 +5,14 @@
 //! # Layout
 //! - [`search`] and [`cache`] where plain dlopen would find a bare name
 //! - [`identify`] a file's identity, read once
-//! - [`node`] digests shared by the ranks of one node
+//! - [`node`] digests shared by the ranks of one node; [`bell`] wakes those who wait for one
 //! - [`dl`] the handles
 //! - [`code`] addresses, and code by name
 //! - [`table`] plugin tables, read where [`memory`] can be read
 //! - [`callback`] running one
 //! - [`runtime`] one dlcast a process
 
+pub mod bell;
 pub mod cache;
 pub mod callback;
 pub mod code;

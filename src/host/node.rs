@@ -11,6 +11,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::bell::{self, Bell};
 use super::identify::Stamp;
 use crate::identity::Identity;
 use crate::wire;
@@ -19,10 +20,10 @@ use crate::wire;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Read in one piece; larger than any record.
 const AT_ONCE: usize = 1 << 14;
-/// Naps while another rank reads: the first, and the later ones.
-const SHORTEST: Duration = Duration::from_micros(50);
-const LONGEST_FIRST: Duration = Duration::from_millis(100);
-const LONGEST: Duration = Duration::from_millis(2);
+/// The rank that reads rings when it is through; should it die over it, the others find out after this long.
+const SLEEP: Duration = Duration::from_millis(100);
+/// Instead of that where there is no bell.
+const NAP: Duration = Duration::from_millis(1);
 /// A record is small; a larger one was not written by us.
 const MOST_RECORD: usize = 1 << 13;
 
@@ -38,6 +39,7 @@ enum Found {
 /// One session's cache on this node.
 pub struct NodeCache {
     file: File,
+    bell: Option<Bell>,
     name: Option<PathBuf>,
     read_up_to: u64,
     buffer: Box<[u8]>,
@@ -53,9 +55,10 @@ impl NodeCache {
         options.read(true).append(true).create(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
         let file = options.open(&path).ok()?;
         Some(NodeCache {
+            bell: Bell::in_file(&file),
             file,
             name: Some(path),
-            read_up_to: 0,
+            read_up_to: bell::SIZE,
             buffer: vec![0; AT_ONCE].into(),
             known: HashMap::new(),
         })
@@ -82,6 +85,9 @@ impl NodeCache {
                     None => read().inspect(|identity| self.append(stamp, identity)),
                 };
                 let _unlocked = self.file.unlock();
+                if let Some(bell) = &self.bell {
+                    bell.ring();
+                }
                 found
             }
         }
@@ -89,12 +95,9 @@ impl NodeCache {
 
     /// Reading needs no lock: records are appended whole. Only who finds nothing queues up to be the one that reads.
     fn look_or_lock(&mut self, stamp: Stamp) -> Found {
-        let start = Instant::now();
-        // Some 8 GB/s: the rank that reads has not finished before. Waking earlier would only take its processor away.
-        let reading = Duration::from_nanos(stamp.size() / 8);
-        let mut pause = reading.clamp(SHORTEST, LONGEST_FIRST);
-        let mut next = (reading / 8).clamp(SHORTEST, LONGEST);
+        let mut start = None;
         loop {
+            let heard = self.bell.as_ref().map(Bell::rings);
             if !self.known.contains_key(&stamp) {
                 self.catch_up();
             }
@@ -103,10 +106,11 @@ impl NodeCache {
             }
             match self.file.try_lock() {
                 Ok(()) => return Found::Lock,
-                Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
-                    std::thread::sleep(pause);
-                    pause = next;
-                    next = (next * 2).min(LONGEST);
+                Err(TryLockError::WouldBlock) if start.get_or_insert_with(Instant::now).elapsed() < PATIENCE => {
+                    match (&self.bell, heard) {
+                        (Some(bell), Some(heard)) => bell.sleep(heard, SLEEP),
+                        _ => std::thread::sleep(NAP),
+                    }
                 }
                 Err(_) => return Found::Nothing,
             }

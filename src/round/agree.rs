@@ -31,7 +31,7 @@ impl Round {
         self.plan.items.retain(|item| !undone(item) && !item.is_orphan(failed));
         let holds = !self.plan.items.is_empty();
         let (set, order) = self.plan.digests();
-        let own_bytes = if holds { wire::encode(&self.plan).len() as u64 } else { 0 };
+        let own_bytes = if holds { wire::encoded_len(&self.plan) as u64 } else { 0 };
         let rank = u64::from(self.rank);
         let words = vec![
             self.serial,
@@ -112,9 +112,11 @@ impl Round {
         self.refuse_invalid();
         self.again = false;
         self.more = false;
-        let libraries = self.open_items(Item::is_native);
-        if stage && !libraries.is_empty() {
-            return self.ask_job(State::Staging, Job::Stage(libraries));
+        if stage {
+            let libraries = self.open_items(Item::is_native);
+            if !libraries.is_empty() {
+                return self.ask_job(State::Staging, Job::Stage(libraries));
+            }
         }
         self.load_native()
     }

@@ -5,7 +5,7 @@
 //! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -231,6 +231,7 @@ impl Shared {
             limit,
             core: Mutex::new(core),
             freed: Condvar::new(),
+            waiting: AtomicUsize::new(0),
             pending: Mutex::default(),
             registry: RwLock::default(),
             ended: Mutex::default(),

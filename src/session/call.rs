@@ -20,7 +20,7 @@ use crate::outcome::Failure;
 use crate::plan::{Callback, Item, Key, What};
 use crate::registry::runs;
 use crate::request::Request;
-use crate::round::{Ask, Done, Given, Job, Round};
+use crate::round::{Ask, Done, Given, Job, Report, Round};
 use crate::task::Shapes;
 
 /// What the caller of [`Call::step`] does next.
@@ -49,12 +49,18 @@ pub enum Own {
 }
 
 /// What a call came to.
-#[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Everything that the round did.
-    pub sync: SyncReport,
     /// The call's own request; `None` for sync.
     pub own: Option<Own>,
+    report: Report,
+    shared: Arc<Shared>,
+}
+
+impl Outcome {
+    /// Everything that the round did, in words: made when it is asked for.
+    pub fn sync(&self) -> SyncReport {
+        report::sync_report(&self.shared, &self.report)
+    }
 }
 
 /// A job for Python.
@@ -103,10 +109,9 @@ impl Call {
             Timeout::Default => shared.limit,
             other => other.resolve().map_err(|error| CallError::Invalid(error.to_string()))?,
         };
-        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
-        let taken = if dl::is_inside() { Err(CallError::Nested) } else { shared.take(deadline) };
+        let taken = if dl::is_inside() { Err(CallError::Nested) } else { shared.take(limit) };
         let mut core = match taken {
             Err(CallError::Nested) => {
                 super::lock(&shared.pending).extend(own.map(Pending::here));
@@ -174,10 +179,9 @@ impl Call {
                 },
                 Ask::Job(job) => self.job(job),
                 Ask::Done(Ok(report)) => {
-                    let sync = report::sync_report(&self.shared, &report);
                     let own =
-                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.clone(), &report));
-                    return self.end(Ok(Outcome { sync, own }));
+                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.take(), &report));
+                    return self.end(Ok(Outcome { own, report, shared: self.shared.clone() }));
                 }
                 // Every rank has read the same bytes, so every rank is here: the session goes on.
                 Ask::Done(Err(error)) => return self.end(Err(error.into())),

@@ -25,6 +25,7 @@ pub mod report;
 mod wait;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ pub(crate) struct Shared {
     limit: Option<Duration>,
     core: Mutex<Slot>,
     freed: Condvar,
+    /// Threads that wait for `core`: without any nobody is woken, which is a system call.
+    waiting: AtomicUsize,
     pending: Mutex<Vec<Pending>>,
     /// Agreed: what every rank has registered.
     registry: RwLock<Arc<Registry>>,
@@ -138,7 +141,8 @@ impl Shared {
     }
 
     /// Takes the moving parts, after waiting for another thread's call if there is one.
-    fn take(&self, deadline: Option<Instant>) -> Result<Box<Core>, CallError> {
+    fn take(&self, limit: Option<Duration>) -> Result<Box<Core>, CallError> {
+        let mut deadline = None;
         let me = std::thread::current().id();
         let mut slot = lock(&self.core);
         loop {
@@ -157,12 +161,16 @@ impl Shared {
                     }
                 }
             }
+            let deadline = deadline.get_or_insert_with(|| limit.and_then(|limit| Instant::now().checked_add(limit)));
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Err(CallError::Busy);
             }
             let pause = left.unwrap_or(Duration::from_secs(60));
+            // Counted under the lock: who puts the parts back after this has to take it, and sees the number.
+            self.waiting.fetch_add(1, Ordering::Relaxed);
             slot = self.freed.wait_timeout(slot, pause).unwrap_or_else(PoisonError::into_inner).0;
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -170,7 +178,9 @@ impl Shared {
     fn give_back(&self, core: Box<Core>) {
         let ended = lock(&self.ended).is_some();
         *lock(&self.core) = if ended { Slot::Gone } else { Slot::Free(core) };
-        self.freed.notify_all();
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.freed.notify_all();
+        }
     }
 
     /// The communicator was freed: so are the duplicates.
@@ -296,7 +306,7 @@ impl Session {
     /// # Errors
     /// Those of the communication.
     pub fn sync(&self) -> Result<SyncReport, CallError> {
-        Ok(self.finish(self.begin(None, None)?)?.sync)
+        Ok(self.finish(self.begin(None, None)?)?.sync())
     }
 
     /// Steps a call to its end; imports are left to the import worker.

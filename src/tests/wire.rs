@@ -137,6 +137,7 @@ const KINDS: [Kind; 6] = [
 fn survives<M: Message + PartialEq + Debug>(bytes: &[u8]) -> bool {
     let Ok(message) = decode::<M>(bytes, SIZE) else { return false };
     let again = encode(&message);
+    assert_eq!(wire::encoded_len(&message), again.len());
     assert!(again.len() <= bytes.len(), "{} bytes from {}: {message:?}", again.len(), bytes.len());
     assert_eq!(decode::<M>(&again, SIZE).as_ref(), Ok(&message));
     true

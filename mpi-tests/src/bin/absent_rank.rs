@@ -1,10 +1,14 @@
 //! Ranks that do not call: after the deadline the others know which, where and in which phase; the late hear it at once.
 //!
-//! Arguments: the absent ranks, with commas; and when they are missing: `attach`, `agree`, or in their `constructor`.
+//! Arguments: the absent ranks, with commas; when they are missing: `attach`, `agree`, or in their `constructor`; and
+//! `reversed`, where the communicator has the ranks of MPI_COMM_WORLD in the opposite order.
 
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use dlcast::{CallError, Options, Session, Timeout};
+use mpi::topology::{Color, SimpleCommunicator};
+use mpi::traits::*;
 use mpi_tests::{Job, NOW, process, text};
 
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -18,19 +22,35 @@ fn main() {
     let who = arguments.next().expect("the absent ranks");
     let when = arguments.next().expect("when they are missing");
     let absent: Vec<i32> = who.split(',').map(|rank| rank.parse().expect("a rank")).collect();
+    let reversed = arguments.next().is_some_and(|word| word == "reversed");
     let job = Job::start();
-    let late = absent.contains(&job.rank);
+    let backwards;
+    let comm: &SimpleCommunicator = if reversed {
+        let split = job.world.split_by_color_with_key(Color::with_value(0), job.last() - job.rank);
+        // Never freed: collectives on it are given up.
+        backwards = ManuallyDrop::new(split.expect("every rank has a colour"));
+        &backwards
+    } else {
+        &job.world
+    };
+    let late = absent.contains(&comm.rank());
     let apple = job.library("apple");
     // Asked without dlcast, while all are there.
-    let hosts = job.gather(&process::host());
+    let mut hosts = job.gather(&process::host());
+    if std::env::var_os("DLCAST_TEST_UNKNOWN_HOSTS").is_some() && when == "attach" && !all_equal(&hosts) {
+        hosts.fill("unknown host: it never attached".into());
+    }
+    if reversed {
+        hosts.reverse();
+    }
     let names = |error: &CallError, rank: i32| names(error, rank, &hosts[rank as usize]);
     let options = Options { timeout: Timeout::After(DEADLINE), ..Options::default() };
 
     let (error, took) = if when == "attach" {
         pause(late);
-        timed(|| Session::attach(&job.world, options).map(|_| ()))
+        timed(|| Session::attach(comm, options).map(|_| ()))
     } else {
-        let session = Session::attach(&job.world, options).expect("the ranks attach");
+        let session = Session::attach(comm, options).expect("the ranks attach");
         if when == "constructor" && late {
             // SAFETY: no other thread reads the environment.
             unsafe { std::env::set_var("DLCAST_FIXTURE_SLEEP_MS", ELSEWHERE.as_millis().to_string()) };
@@ -60,6 +80,11 @@ fn main() {
     }
     job.say(&told);
     job.done();
+}
+
+/// Where they are not, some launchers let nobody know where a rank was placed.
+fn all_equal(hosts: &[String]) -> bool {
+    hosts.iter().all(|host| *host == hosts[0])
 }
 
 /// What an absent rank does instead.

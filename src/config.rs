@@ -109,8 +109,13 @@ pub fn working_dir() -> std::io::Result<PathBuf> {
     std::env::current_dir()
 }
 
-/// Whether the launcher says that all ranks of MPI_COMM_WORLD are on this host: the only hint about the host of a rank
-/// that never attached. (Open MPI; MPICH's Hydra.)
+/// What PMIx calls this job, where it started the process.
+pub fn pmix_namespace() -> Option<String> {
+    text("PMIX_NAMESPACE")
+}
+
+/// Whether the launcher says that all ranks of MPI_COMM_WORLD are on this host: a hint about the host of a rank that never
+/// attached. (Open MPI; MPICH's Hydra.)
 pub fn world_is_one_host() -> bool {
     let same = |local: &str, world: &str| {
         let value = |name| text(name).and_then(|value| value.parse::<u32>().ok());

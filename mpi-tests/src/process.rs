@@ -9,6 +9,15 @@ pub fn constructed(name: &str) -> u32 {
     std::env::var(format!("DLCAST_FIXTURE_{name}")).map_or(0, |count| count.parse().expect("a fixture wrote a number"))
 }
 
+/// The name of the host that this process is on.
+///
+/// # Panics
+///
+/// When the kernel does not say it.
+pub fn host() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux says its name").trim().to_owned()
+}
+
 /// The files in the link maps, as ld.so spells them.
 pub fn mapped() -> Vec<PathBuf> {
     unsafe extern "C" fn note(info: *mut libc::dl_phdr_info, _size: usize, files: *mut c_void) -> c_int {

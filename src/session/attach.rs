@@ -163,9 +163,8 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
     let plain = |error: crate::comm::CommError| (CallError::from(error), None);
     let mut users = Notes::on_users(comm).map_err(plain)?;
     let (rank, size) = (users.rank(), users.size());
-    let one_host = comm.spans_world() && config::world_is_one_host();
     let own_host = hostname();
-    let guess = |_: u32| if one_host { own_host.clone() } else { "unknown host: it never attached".to_string() };
+    let guess = whereabouts(comm, rank, &own_host);
     let place = Place { rank, size, step: 0, phase: Phase::Attach, what: &String::new, host_of: &guess };
     let broken = |lost: Lost| -> Failed {
         let (error, reason) = told(lost);
@@ -219,6 +218,22 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
         heard: Instant::now(),
     };
     Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))))
+}
+
+/// The host of a rank that has not said it yet: this one, what the launcher told PMIx, or unknown.
+fn whereabouts(comm: UserComm, own: u32, own_host: &str) -> impl Fn(u32) -> String {
+    let here = own_host.to_string();
+    let one_host = comm.spans_world() && config::world_is_one_host();
+    // Found now, because the loader's lock may be held when the deadline has passed; asked then.
+    let mapped = maps::mapped();
+    let pmix = mpi::Pmix::find(mapped.iter().map(|object| object.path.as_path()), config::pmix_namespace());
+    move |rank| {
+        if one_host || rank == own {
+            return here.clone();
+        }
+        let told = pmix.and_then(|pmix| pmix.host_of(comm.in_world(rank)?));
+        told.unwrap_or_else(|| "unknown host: it never attached".into())
+    }
 }
 
 impl Shared {

@@ -1,11 +1,15 @@
 //! Ranks that do not call: after the deadline the others know which, where and in which phase; the late hear it at once.
 //!
-//! Arguments: the absent ranks, with commas; and when they are missing: `attach`, `agree`, or in their `constructor`.
+//! Arguments: the absent ranks, with commas; when they are missing: `attach`, `agree`, or in their `constructor`; and
+//! `reversed`, where the communicator has the ranks of MPI_COMM_WORLD in the opposite order.
 
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use dlcast::{CallError, Options, Session, Timeout};
-use mpi_tests::{Job, NOW, text};
+use mpi::topology::{Color, SimpleCommunicator};
+use mpi::traits::*;
+use mpi_tests::{Job, NOW, process, text};
 
 const DEADLINE: Duration = Duration::from_secs(5);
 /// Within this long of the deadline everybody knows.
@@ -18,16 +22,35 @@ fn main() {
     let who = arguments.next().expect("the absent ranks");
     let when = arguments.next().expect("when they are missing");
     let absent: Vec<i32> = who.split(',').map(|rank| rank.parse().expect("a rank")).collect();
+    let reversed = arguments.next().is_some_and(|word| word == "reversed");
     let job = Job::start();
-    let late = absent.contains(&job.rank);
+    let backwards;
+    let comm: &SimpleCommunicator = if reversed {
+        let split = job.world.split_by_color_with_key(Color::with_value(0), job.last() - job.rank);
+        // Never freed: collectives on it are given up.
+        backwards = ManuallyDrop::new(split.expect("every rank has a colour"));
+        &backwards
+    } else {
+        &job.world
+    };
+    let late = absent.contains(&comm.rank());
     let apple = job.library("apple");
+    // Asked without dlcast, while all are there.
+    let mut hosts = job.gather(&process::host());
+    if std::env::var_os("DLCAST_TEST_UNKNOWN_HOSTS").is_some() && when == "attach" && !all_equal(&hosts) {
+        hosts.fill("unknown host: it never attached".into());
+    }
+    if reversed {
+        hosts.reverse();
+    }
+    let names = |error: &CallError, rank: i32| names(error, rank, &hosts[rank as usize]);
     let options = Options { timeout: Timeout::After(DEADLINE), ..Options::default() };
 
     let (error, took) = if when == "attach" {
         pause(late);
-        timed(|| Session::attach(&job.world, options).map(|_| ()))
+        timed(|| Session::attach(comm, options).map(|_| ()))
     } else {
-        let session = Session::attach(&job.world, options).expect("the ranks attach");
+        let session = Session::attach(comm, options).expect("the ranks attach");
         if when == "constructor" && late {
             // SAFETY: no other thread reads the environment.
             unsafe { std::env::set_var("DLCAST_FIXTURE_SLEEP_MS", ELSEWHERE.as_millis().to_string()) };
@@ -59,6 +82,11 @@ fn main() {
     job.done();
 }
 
+/// Where they are not, some launchers let nobody know where a rank was placed.
+fn all_equal(hosts: &[String]) -> bool {
+    hosts.iter().all(|host| *host == hosts[0])
+}
+
 /// What an absent rank does instead.
 fn pause(late: bool) {
     if late {
@@ -73,11 +101,10 @@ fn timed(call: impl FnOnce() -> Result<(), CallError>) -> (CallError, Duration) 
 }
 
 /// Whether the text has this rank as a number of its own, and this host.
-fn names(error: &CallError, rank: i32) -> bool {
+fn names(error: &CallError, rank: i32, host: &str) -> bool {
     let told = error.to_string();
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("Linux says its name");
     let (rank, last) = (rank.to_string(), (rank - 1).to_string());
     let words: Vec<&str> = told.split(|letter: char| !letter.is_alphanumeric()).collect();
     // Ranks 2 and 3 are "ranks 2-3".
-    (words.contains(&rank.as_str()) || words.contains(&last.as_str())) && told.contains(host.trim())
+    (words.contains(&rank.as_str()) || words.contains(&last.as_str())) && told.contains(&format!("({host})"))
 }

@@ -9,9 +9,11 @@
 //! - `user` the communicator that the user gave; duplicating it; the session that is cached on it
 //! - `tree` merging variable bytes up and down a binomial tree
 //! - `notes` small messages between two ranks
+//! - `pmix` the host of a rank that has not said it
 
 mod call;
 mod notes;
+mod pmix;
 mod tree;
 mod user;
 pub mod world;
@@ -22,6 +24,7 @@ use mpi::ffi;
 
 use self::call::{Request, check};
 pub use self::notes::Notes;
+pub use self::pmix::Pmix;
 use self::tree::Tree;
 pub use self::user::{Duplicate, End, Presence, UserComm, cached, on_end, remember};
 use super::{Agreed, Collective, Comm, CommError, Reply};

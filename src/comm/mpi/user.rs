@@ -62,6 +62,38 @@ impl UserComm {
         // SAFETY: reads a constant.
         code == ffi::MPI_SUCCESS as c_int && result != unsafe { ffi::RSMPI_UNEQUAL }
     }
+
+    /// What a rank of this communicator is in MPI_COMM_WORLD; none for one of another world, which the program joined. Local.
+    pub fn in_world(self, rank: u32) -> Option<u32> {
+        let (own, world) = (Group::of(self.0)?, Group::of(UserComm::world().0)?);
+        let rank = c_int::try_from(rank).ok()?;
+        // MPI_UNDEFINED is negative, too.
+        let mut there: c_int = -1;
+        // SAFETY: both groups are valid, the rank is one of the communicator by the caller's word, and the pointers are to
+        // one number each.
+        let code = unsafe { ffi::MPI_Group_translate_ranks(own.0, 1, &rank, world.0, &mut there) };
+        (code == ffi::MPI_SUCCESS as c_int).then(|| u32::try_from(there).ok())?
+    }
+}
+
+/// The ranks of a communicator, freed at the end.
+struct Group(ffi::MPI_Group);
+
+impl Group {
+    fn of(comm: ffi::MPI_Comm) -> Option<Group> {
+        let mut group = std::mem::MaybeUninit::<ffi::MPI_Group>::zeroed();
+        // SAFETY: the communicator is valid by the caller's word; the pointer is to a local.
+        let code = unsafe { ffi::MPI_Comm_group(comm, group.as_mut_ptr()) };
+        // SAFETY: a zeroed handle is a valid value of its type, and MPI has written it.
+        (code == ffi::MPI_SUCCESS as c_int).then(|| Group(unsafe { group.assume_init() }))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // SAFETY: the handle came from MPI_Comm_group and is not used afterwards.
+        let _code = unsafe { ffi::MPI_Group_free(&mut self.0) };
+    }
 }
 
 /// MPI_Ibarrier under way on the user's communicator: has every rank called attach?

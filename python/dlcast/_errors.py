@@ -13,11 +13,11 @@ class RankFailure:
     rank: int
     host: str
     phase: str
-    """Where on the way of the request: "resolve", "stage", "open", "import", "call"."""
+    """Where on the way: "resolve", "stage", "open", "register", "callback", "import", "call" and others."""
     message: str
     """The exception's last line, or what the loader said."""
     traceback: str | None = None
-    """Of a module body that raised, without the frames of importlib and dlcast."""
+    """Of a module body or a callback that raised, without the frames of importlib and dlcast."""
 
 
 class SessionError(RuntimeError):
@@ -43,7 +43,7 @@ class GlobalImportError(ImportError):
 
 
 class GlobalLoadError(OSError):
-    """A library could not be loaded on every rank, and so is visible on none."""
+    """A library could not be loaded on every rank, and so is visible on none; or could not be unloaded."""
 
     failures: list[RankFailure]
     """Every failing rank, in ascending order."""
@@ -52,3 +52,27 @@ class GlobalLoadError(OSError):
         """The text is the whole report."""
         super().__init__(text)
         self.failures = list(failures)
+
+
+class GlobalCallbackError(RuntimeError):
+    """Code that every process was to run once has failed on some rank; it will not run a second time."""
+
+    failures: list[RankFailure]
+    """Every failing rank, in ascending order."""
+
+    def __init__(self, text: str = "", *, failures: Iterable[RankFailure] = ()) -> None:
+        """The text is the whole report."""
+        super().__init__(text)
+        self.failures = list(failures)
+
+
+class TaskError(RuntimeError):
+    """A task, or other native code with a guarded signature, has failed; the text is its own."""
+
+
+class TaskLookupError(KeyError):
+    """No task has this name or id: it was never there, or its plugin was unloaded."""
+
+    def __str__(self) -> str:
+        """The text as it is; a KeyError would put quotes around it."""
+        return str(self.args[0]) if self.args else ""

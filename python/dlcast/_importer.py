@@ -1,4 +1,4 @@
-"""Does the import jobs of a round on this rank: import, commit, undo.
+"""Does the Python jobs of a round on this rank: import, commit, undo, call.
 
 It neither waits for other ranks nor knows of them.
 """
@@ -9,9 +9,10 @@ import importlib
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dlcast._interrupts import Interrupts
 from dlcast._parking import parking
@@ -30,22 +31,33 @@ class Failure(NamedTuple):
 
 
 class _Here(threading.local):
-    """Of this thread: for whom it is importing, innermost last."""
+    """Of this thread: for whom it is importing or calling, innermost last."""
 
     def __init__(self) -> None:
         self.owners: list[object] = []
+        self.calling = False
 
 
 _here = _Here()
 
 
 def inside_job() -> bool:
-    """Whether this thread is doing an import for a round."""
+    """Whether this thread is doing an import for a round, or running a callback."""
     return bool(_here.owners)
 
 
+def inside_callback() -> bool:
+    """Whether this thread is running a callback for a round, which may do other things on other ranks."""
+    return _here.calling
+
+
+def must_not_wait() -> bool:
+    """Whether this thread is where nothing may wait for another rank: in an `import` or a callback."""
+    return inside_job() or inside_import()
+
+
 def owner() -> object:
-    """Whose round this thread is doing an import for."""
+    """Whose round this thread is doing something for."""
     return _here.owners[-1] if _here.owners else None
 
 
@@ -68,8 +80,22 @@ def import_here(name: str) -> ModuleType:
     return importlib.import_module(name)
 
 
+def find_code(module: str, qualname: str) -> Any:
+    """What a module has under a qualified name; the module is imported where it is not yet."""
+    found: Any = import_here(module)
+    for part in qualname.split("."):
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            missing = f"module `{module}` has no `{qualname}` on this rank"
+            if module == "__main__":
+                missing += "; every rank has to run the same program, and to define it before the call"
+            raise AttributeError(missing, name=part, obj=found) from None
+    return found
+
+
 class Jobs:
-    """The import jobs of one call, or of a worker, and what it takes to undo them."""
+    """The Python jobs of one call, or of a worker, and what it takes to undo them."""
 
     def __init__(self, owner: object, interrupts: Interrupts) -> None:
         """For the rounds of `owner`."""
@@ -79,21 +105,13 @@ class Jobs:
         self._fresh: dict[str, ModuleType | None] = {}
         self._decided = False
         self.interrupt: KeyboardInterrupt | None = None
-        """What a module body was stopped by; the caller has to raise it when the round is over."""
+        """What a body or a callback was stopped by; the caller has to raise it when the round is over."""
 
     def run(self, name: str) -> Failure | None:
         """Imports, and gives anything that the body raises as a failure."""
-        if self._decided:
-            # What came as a dependency of an earlier round stays: it is the program's by now.
-            self._fresh.clear()
-            self._decided = False
-        before = set(sys.modules)
-        _here.owners.append(self._owner)
-        try:
-            if name not in sys.modules:
-                parking.come_first()
-                # Files may have appeared since a directory was last listed.
-                importlib.invalidate_caches()
+
+        def work() -> None:
+            _look_again(name)
             self._interrupts.admitted = True
             module = import_here(name)
             self._interrupts.admitted = False
@@ -101,6 +119,34 @@ class Jobs:
                 raise ModuleNotFoundError(
                     f"import of {name} halted; its body put None in sys.modules", name=name
                 )
+
+        return self._attempt(work)
+
+    def call(self, name: str, payload: bytes, tag: int) -> Failure | None:
+        """Calls "module:qualname", and gives anything that it raises as a failure."""
+
+        def work() -> None:
+            module, _, qualname = name.partition(":")
+            _look_again(module)
+            self._interrupts.admitted = True
+            find_code(module, qualname)(payload, tag)
+            self._interrupts.admitted = False
+
+        _here.calling = True
+        try:
+            return self._attempt(work)
+        finally:
+            _here.calling = False
+
+    def _attempt(self, work: Callable[[], None]) -> Failure | None:
+        if self._decided:
+            # What came as a dependency of an earlier round stays: it is the program's by now.
+            self._fresh.clear()
+            self._decided = False
+        before = set(sys.modules)
+        _here.owners.append(self._owner)
+        try:
+            work()
         except BaseException as error:
             # SystemExit and KeyboardInterrupt, too, are answers that all ranks wait for.
             self._interrupts.admitted = False
@@ -130,6 +176,13 @@ class Jobs:
             sys.modules.pop(name, None)
         elif sys.modules.get(name) is module:
             parking.park(name, module)
+
+
+def _look_again(name: str) -> None:
+    """Before an import that runs a body: files may have appeared since a directory was last listed."""
+    if name not in sys.modules:
+        parking.come_first()
+        importlib.invalidate_caches()
 
 
 def _failure(error: BaseException) -> Failure:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import cffi
 
-from dlcast._errors import SessionError, SessionTimeout
+from dlcast._errors import SessionError, SessionTimeout, TaskLookupError
 from dlcast._importer import Failure
 
 _FOLDER = Path(__file__).with_name("_lib")
@@ -25,6 +25,18 @@ class Step(NamedTuple):
     status: int
     job: int = 0
     name: str = ""
+    payload: bytes = b""
+    tag: int = 0
+
+
+class TaskEntry(NamedTuple):
+    """A task, as the library knows it."""
+
+    id: int
+    plugin: str
+    name: str
+    signature: str
+    address: int
 
 
 class Native:
@@ -73,6 +85,10 @@ class Native:
         """Leaves a request for the next round."""
         self._check(self.lib.dlcast_record_module(session, name.encode()))
 
+    def record_code(self, session: int, code: bytes, payload: bytes, tag: int) -> None:
+        """Leaves a request for the next round."""
+        self._check(self.lib.dlcast_record_code(session, code, len(code), payload, len(payload), tag))
+
     def recording_begin(self, session: int) -> int:
         """From now on, what is opened in the process is seen."""
         recording = self._ffi.new("dlcast_recording *")
@@ -99,12 +115,25 @@ class Native:
         """What was seen becomes requests of the session, or is forgotten."""
         self._check(self.lib.dlcast_recording_end(recording, keep))
 
-    def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int:
-        """Starts a collective call."""
+    def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int | None:
+        """Starts a collective call. None: inside native code that a round runs; the request is recorded."""
         call = self._ffi.new("dlcast_call *")
         argument = self._ffi.NULL if name is None else name
-        self._check(self.lib.dlcast_call_begin(session, verb, argument, flags, timeout, call))
-        return int(call[0])
+        return self._begun(self.lib.dlcast_call_begin(session, verb, argument, flags, timeout, call), call)
+
+    def begin_register(
+        self, session: int, code: bytes, payload: bytes, tag: int, timeout: float
+    ) -> int | None:
+        """As `begin`, for code that every process is to run once."""
+        call = self._ffi.new("dlcast_call *")
+        status = self.lib.dlcast_call_begin_register(
+            session, code, len(code), payload, len(payload), tag, timeout, call
+        )
+        return self._begun(status, call)
+
+    def _begun(self, status: int, call: Any) -> int | None:
+        self._check(status, self.lib.DLCAST_NESTED)
+        return None if status == self.lib.DLCAST_NESTED else int(call[0])
 
     def step(self, call: int) -> Step:
         """Waits, without the GIL, for the end of the call or for a job. An unusable session is raised."""
@@ -117,7 +146,7 @@ class Native:
         self._check(self.lib.dlcast_call_answer(call, message, trace))
 
     def import_next(self, timeout: float) -> Step:
-        """Waits, without the GIL, for an import that a caller in C or Rust asks for."""
+        """Waits, without the GIL, for what a caller in C or Rust wants imported or called."""
         job = self._ffi.new("dlcast_job *")
         return self._step(self.lib.dlcast_import_next(timeout, job), job)
 
@@ -131,14 +160,84 @@ class Native:
         report: dict[str, Any] = json.loads(self._text(self.lib.dlcast_last_report()))
         return report
 
+    def code_of(self, address: int, signature: str, payload: bytes) -> bytes:
+        """Names a function of this process."""
+        function = self._ffi.cast("void *", address)
+        return self._code(self.lib.dlcast_code_of, function, _argument("signature", signature), payload)
+
+    def code_symbol(self, library: bytes, symbol: str | None, signature: str, payload: bytes) -> bytes:
+        """Names a function by its library and symbol; or the library alone."""
+        name = self._ffi.NULL if symbol is None else _argument("name", symbol)
+        signature_ = _argument("signature", signature)
+        return self._code(self.lib.dlcast_code_symbol, library, name, signature_, payload)
+
+    def code_python(self, module: str, qualname: str, signature: str, payload: bytes) -> bytes:
+        """Names a function of a module."""
+        place = _argument("module", module), _argument("qualname", qualname)
+        return self._code(self.lib.dlcast_code_python, *place, _argument("signature", signature), payload)
+
+    def _code(self, make: Any, *arguments: Any) -> bytes:
+        *named, payload = arguments
+        length = self._ffi.new("size_t *")
+        self._check(make(*named, payload, len(payload), self._ffi.NULL, length))
+        room = self._ffi.new("char[]", length[0])
+        self._check(make(*named, payload, len(payload), room, length))
+        return bytes(self._ffi.buffer(room, length[0]))
+
+    def code_read(self, code: bytes) -> tuple[dict[str, Any], bytes]:
+        """What a code reference says, and its payload."""
+        payload, length = self._ffi.new("void **"), self._ffi.new("size_t *")
+        self._check(self.lib.dlcast_code_read(code, len(code), payload, length))
+        return self.report(), self._bytes(payload[0], length[0])
+
+    def code_resolve(self, session: int, code: bytes, signature: str | None) -> int:
+        """The address of code in this process; 0 for a library alone."""
+        function = self._ffi.new("void **")
+        expected = self._ffi.NULL if signature is None else _argument("signature", signature)
+        self._check(self.lib.dlcast_code_resolve(session, code, len(code), expected, function))
+        return int(self._ffi.cast("uintptr_t", function[0]))
+
+    def plugins(self, session: int) -> list[dict[str, Any]]:
+        """The loaded ones: number, name, version, tasks."""
+        self._check(self.lib.dlcast_plugins(session))
+        plugins: list[dict[str, Any]] = self.report()["plugins"]
+        return plugins
+
+    def task_find(self, session: int, plugin: str, name: str) -> TaskEntry:
+        """By the names of plugin and task; else TaskLookupError."""
+        task = self._ffi.new("dlcast_task *")
+        names = _argument("plugin", plugin), _argument("name", name)
+        return self._task(self.lib.dlcast_task_find(session, *names, task), task)
+
+    def task_get(self, session: int, number: int) -> TaskEntry:
+        """By its id; else TaskLookupError."""
+        task = self._ffi.new("dlcast_task *")
+        return self._task(self.lib.dlcast_task_get(session, number, task), task)
+
+    def _task(self, status: int, task: Any) -> TaskEntry:
+        if status == self.lib.DLCAST_INVALID:
+            raise TaskLookupError(self._text(self.lib.dlcast_last_error()))
+        self._check(status)
+        texts = [self._text(text) for text in (task.plugin, task.name, task.signature)]
+        return TaskEntry(task.id, *texts, int(self._ffi.cast("uintptr_t", task.function)))
+
+    def address_of(self, view: memoryview, writable: bool) -> tuple[int, Any]:
+        """Where the bytes of a buffer are, and what keeps them there."""
+        keeper = self._ffi.from_buffer(view, require_writable=writable)
+        return int(self._ffi.cast("uintptr_t", keeper)), keeper
+
     def _step(self, status: int, job: Any) -> Step:
         if status == self.lib.DLCAST_JOB:
-            return Step(status, job.kind, self._text(job.name))
+            payload = self._bytes(job.payload, job.length)
+            return Step(status, job.kind, self._text(job.name), payload, job.tag)
         if status == self.lib.DLCAST_INVALID and self.report().get("own"):
             # A bad argument that has taken part in a round, which has a report.
             return Step(status)
         self._check(status, self.lib.DLCAST_UNDONE)
         return Step(status)
+
+    def _bytes(self, pointer: Any, length: int) -> bytes:
+        return bytes(self._ffi.buffer(pointer, length)) if length else b""
 
     def _text(self, pointer: Any) -> str:
         copied: Any = self._ffi.string(pointer)
@@ -192,6 +291,15 @@ def declarations(header: str) -> Iterator[str]:
 
 def _without_comments(header: str) -> str:
     return re.sub(r"/\*.*?\*/|//[^\n]*", " ", header, flags=re.DOTALL)
+
+
+def _argument(what: str, text: str) -> bytes:
+    """For C, which would end at a NUL without a word."""
+    if not isinstance(text, str):
+        raise TypeError(f'"{what}" must be a str, not {type(text).__name__}')
+    if "\0" in text:
+        raise ValueError(f'"{what}" contains a NUL: {text!r}')
+    return text.encode()
 
 
 def _c_string(text: str) -> bytes:

@@ -24,7 +24,7 @@ from dlcast._session import attach, binding
 
 @contextlib.contextmanager
 def record(comm: Any = None) -> Iterator[None]:
-    """Records what the block opens or imports; an import travels as a module.
+    """Records what the block opens, imports or registers; an import travels as a module.
 
     Nothing is sent: what was recorded travels with the next `sync`, or with any other collective call. If the
     block raises, nothing is recorded. Only this thread's imports and ctypes calls count, and only modules
@@ -39,16 +39,19 @@ class _Recording:
     """A block that is being recorded."""
 
     handle: int
+    session: int
     before: set[str] = field(default_factory=lambda: set(sys.modules))
     explained: set[str] = field(default_factory=set)
     """New modules that were asked for, or that an import brought along."""
+    callbacks: list[tuple[int, bytes, bytes, int]] = field(default_factory=list)
+    """Registered in the block: session, code, payload, tag."""
 
 
 @contextlib.contextmanager
 def recording(session: int) -> Iterator[None]:
     """Records for a session that is there."""
     library = _native.native()
-    recording = _Recording(library.recording_begin(session))
+    recording = _Recording(library.recording_begin(session), session)
     _here.recordings.append(recording)
     try:
         with _hooks:
@@ -63,6 +66,13 @@ def recording(session: int) -> Iterator[None]:
         library.recording_end(recording.handle, keep=False)
         raise
     library.recording_end(recording.handle, keep=True)
+    for callback in recording.callbacks:
+        library.record_code(*callback)
+
+
+def of_this_thread() -> list[_Recording]:
+    """The blocks that this thread is in, innermost last."""
+    return _here.recordings
 
 
 class _Here(threading.local):

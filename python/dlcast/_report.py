@@ -15,7 +15,7 @@ class Committed:
     """A request that succeeded on every rank."""
 
     kind: str
-    """"library" or "module"."""
+    """"library", "module", "callback", or "unload" for a library whose tasks were taken away."""
     name: str
     path: str | None
     """Of a library, on this rank."""
@@ -33,7 +33,7 @@ class Undone:
     """A request that failed on some rank, and was undone on all."""
 
     kind: str
-    """"library", "module", or "call" for a call with a bad argument."""
+    """"library", "module", "callback", "unload", or "call" for a call with a bad argument."""
     name: str
     error: str
     """What failed where; equal failures are folded over their ranks."""

@@ -1,4 +1,4 @@
-"""Sessions and their collective calls, stepped in the caller's thread, which does the imports itself."""
+"""Sessions and their collective calls, stepped in the caller's thread, which does Python's part itself."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from dlcast import _importer, _native
-from dlcast._errors import GlobalImportError, GlobalLoadError, SessionError
+from dlcast._code import CodeRef, payload_of, tag_of
+from dlcast._errors import GlobalCallbackError, GlobalImportError, GlobalLoadError, SessionError
 from dlcast._future import Future
 from dlcast._interrupts import Interrupts
 from dlcast._report import SyncReport, sync_report, undone
+from dlcast._tasks import Tasks
 
 _MODES = {None: "DLCAST_DEFAULT_MODE", "collective": "DLCAST_COLLECTIVE", "service": "DLCAST_SERVICE"}
 _NOT_A_MODULE = '"module" arg to "import_global" must be a ModuleType or str type'
@@ -35,11 +37,20 @@ class _Request:
     flags: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Callback:
+    """Code that every process is to run once."""
+
+    code: bytes
+    payload: bytes
+    tag: int
+
+
 class _Pending:
     """What was recorded on a communicator, and which futures wait for it."""
 
     def __init__(self) -> None:
-        self.requests: list[_Request] = []
+        self.requests: list[_Request | _Callback] = []
         self.futures: dict[str, list[Future]] = {}
         self.turn = threading.Lock()
 
@@ -72,12 +83,11 @@ class Session:
         if not block:
             return self._promise(_module_name(module))
         name = self._argument(lambda: _module_name(module), timeout)
-        if _importer.inside_import():
+        if _importer.must_not_wait():
             return _import_nested(self._record, name, check_depth)
         report = self._call("DLCAST_VERB_IMPORT", name.encode(), 0, timeout)
-        own = report["own"]
-        if own["outcome"] == "undone":
-            raise _import_error(report["undone"][own["index"]])
+        if report is not None and report["own"]["outcome"] == "undone":
+            raise _import_error(report["undone"][report["own"]["index"]])
         return _importer.import_here(name)
 
     def load_global(
@@ -89,20 +99,50 @@ class Session:
     ) -> ctypes.CDLL:
         """As `dlcast.load_global`, for the ranks of this session."""
         name, flags = self._argument(lambda: _library(path, mode), timeout)
-        if _importer.inside_import():
+        if _importer.must_not_wait():
             return _load_nested(self._record, name, flags)
         report = self._call("DLCAST_VERB_LOAD", name, flags, timeout)
-        own = report["own"]
-        if own["outcome"] == "undone":
-            item = undone(report["undone"][own["index"]])
-            raise GlobalLoadError(str(item), failures=item.failures)
-        return ctypes.CDLL(own["path"], mode, handle=own["handle"])
+        if report is None:
+            return ctypes.CDLL(os.fsdecode(name), flags)
+        _raise_undone(report, GlobalLoadError)
+        return ctypes.CDLL(report["own"]["path"], mode, handle=report["own"]["handle"])
+
+    def register_global(
+        self, code: Any, payload: Any = b"", tag: int = 0, *, timeout: float | None = None
+    ) -> None:
+        """As `dlcast.register_global`, for the ranks of this session."""
+        recordings = _recordings()
+        callback = self._argument(lambda: _callback(code, payload, tag), timeout, local=bool(recordings))
+        if _importer.must_not_wait():
+            self._record(callback)
+        elif recordings:
+            recordings[-1].callbacks.append((self._handle, callback.code, callback.payload, callback.tag))
+        else:
+            library = _native.native()
+            what = callback.code, callback.payload, callback.tag
+            report = self._run(lambda seconds: library.begin_register(self._handle, *what, seconds), timeout)
+            _raise_undone(report, GlobalCallbackError)
+
+    def unload_global(
+        self, lib: str | bytes | os.PathLike[Any] | ctypes.CDLL, *, timeout: float | None = None
+    ) -> None:
+        """As `dlcast.unload_global`, for the ranks of this session."""
+        _refuse_to_wait("unload_global")
+        name = self._argument(lambda: _unloaded(lib), timeout)
+        _raise_undone(self._call("DLCAST_VERB_UNLOAD", name, 0, timeout), GlobalLoadError)
+
+    def tasks(self) -> Tasks:
+        """As `dlcast.tasks`, of this session. Local."""
+        return Tasks(self._handle)
 
     def sync(self, *, timeout: float | None = None) -> SyncReport:
         """As `dlcast.sync`, for the ranks of this session."""
-        _refuse_inside_import("sync")
+        _refuse_to_wait("sync")
         self._argument(lambda: None, timeout)
-        return sync_report(self._call("DLCAST_VERB_SYNC", None, 0, timeout))
+        report = self._call("DLCAST_VERB_SYNC", None, 0, timeout)
+        if report is None:
+            raise _would_wait("sync")
+        return sync_report(report)
 
     def record(self) -> AbstractContextManager[None]:
         """As `dlcast.record`, for the ranks of this session."""
@@ -110,20 +150,22 @@ class Session:
 
         return recording(self._handle)
 
-    def _argument(self, read: Callable[[], _T], timeout: float | None) -> _T:
+    def _argument(self, read: Callable[[], _T], timeout: float | None, local: bool = False) -> _T:
         """A bad argument still takes part in the round: the other ranks are in it, and must not hang."""
         try:
             _seconds(timeout)
             return read()
         except Exception as error:
-            if not _importer.inside_import():
+            if not (local or _importer.must_not_wait()):
                 text = str(error).encode(errors="backslashreplace")
                 self._call("DLCAST_VERB_INVALID", text, 0, _usable(timeout))
             raise
 
-    def _record(self, request: _Request) -> None:
+    def _record(self, request: _Request | _Callback) -> None:
         library = _native.native()
-        if isinstance(request.name, bytes):
+        if isinstance(request, _Callback):
+            library.record_code(self._handle, request.code, request.payload, request.tag)
+        elif isinstance(request.name, bytes):
             library.record_library(self._handle, request.name, request.flags)
         else:
             library.record_module(self._handle, request.name)
@@ -141,13 +183,27 @@ class Session:
         for request in pending.requests:
             self._record(request)
 
-    def _call(self, verb: str, name: bytes | None, flags: int, timeout: float | None) -> dict[str, Any]:
-        """Steps one collective call to its end, and gives its report."""
+    def _call(
+        self, verb: str, name: bytes | None, flags: int, timeout: float | None
+    ) -> dict[str, Any] | None:
+        """Runs a collective call that has a verb."""
+        library = _native.native()
+        number = getattr(library.lib, verb)
+        return self._run(lambda seconds: library.begin(self._handle, number, name, flags, seconds), timeout)
+
+    def _run(self, begin: Callable[[float], int | None], timeout: float | None) -> dict[str, Any] | None:
+        """Steps one collective call to its end, and gives its report.
+
+        None in native code that a round runs (a constructor or callback that calls Python): the round takes
+        the request along.
+        """
         seconds = _seconds(self._timeout if timeout is None else timeout)
         library = _native.native()
         with Interrupts() as interrupts:
             jobs = _importer.Jobs(self, interrupts)
-            call = library.begin(self._handle, getattr(library.lib, verb), name, flags, seconds)
+            call = begin(seconds)
+            if call is None:
+                return None
             while (step := library.step(call)).status == library.lib.DLCAST_JOB:
                 library.answer(call, do_job(library, jobs, step))
             report = library.report()
@@ -184,16 +240,22 @@ class _Unattached:
     ) -> Any:
         name = _module_name(module)
         if block:
-            return _import_nested(self._pending.requests.append, name, check_depth)
+            return _import_nested(self._record, name, check_depth)
         future = Future(name, lambda seconds: sync(self._comm, timeout=seconds), self._pending.turn)
         self._pending.futures.setdefault(name, []).append(future)
-        self._pending.requests.append(_Request(name))
+        self._record(_Request(name))
         return future
 
     def load_global(
         self, path: str | bytes | os.PathLike[Any], mode: int, *, timeout: float | None
     ) -> ctypes.CDLL:
-        return _load_nested(self._pending.requests.append, *_library(path, mode))
+        return _load_nested(self._record, *_library(path, mode))
+
+    def register_global(self, code: Any, payload: Any, tag: int, *, timeout: float | None) -> None:
+        self._record(_callback(code, payload, tag))
+
+    def _record(self, request: _Request | _Callback) -> None:
+        self._pending.requests.append(request)
 
 
 # By session handle, which is never reused in a process.
@@ -255,13 +317,62 @@ def load_global(
     return _session_of(comm, False, timeout).load_global(path, mode, timeout=timeout)
 
 
+def register_global(
+    code: Any,
+    payload: Any = b"",
+    tag: int = 0,
+    *,
+    comm: Any = None,
+    timeout: float | None = None,
+) -> None:
+    """Runs code once in every process, and returns when all have run it and what it asked for is done.
+
+    Collective, as `import_global`; the error is GlobalCallbackError. `code` is a Python function, which is
+    called with the payload as bytes and the tag, and fails by raising; or a `CodeRef`; or a ctypes function
+    pointer of the C type `dlcast_callback`. A Python function is found by its module and qualified name, so
+    it is no lambda, not local to a function, and no method of an instance; the module is imported where it
+    is not yet. An empty payload means that of the `CodeRef`.
+
+    It runs at most once in a process for the same code, tag and payload, whoever asks, whether it fails or
+    not.
+
+    Inside an `import`, inside a callback and in a block of `record()` it waits for nothing: it is recorded
+    for the round that this is part of, or the next one.
+    """
+    recordings = _recordings()
+    if comm is None and recordings:
+        comm = _sessions.get(recordings[-1].session)
+    _session_of(comm, False, timeout).register_global(code, payload, tag, timeout=timeout)
+
+
+def unload_global(
+    lib: str | bytes | os.PathLike[Any] | ctypes.CDLL, *, comm: Any = None, timeout: float | None = None
+) -> None:
+    """Takes a plugin's tasks away on every rank: their ids are stale from now on.
+
+    Collective, as `load_global`; the error is GlobalLoadError, where the session has not loaded it. The
+    library itself stays mapped; loading it again brings its tasks back, under new ids.
+    """
+    _refuse_to_wait("unload_global")
+    _attach(comm, None, _usable(timeout)).unload_global(lib, timeout=timeout)
+
+
+def tasks(comm: Any = None) -> Tasks:
+    """The tasks of the plugins that every rank has loaded: `tasks()["plugin"]["task"]`, or `tasks()[id]`.
+
+    What is not there is a TaskLookupError, which is a KeyError. Local, but for the first use of a
+    communicator, which attaches to it.
+    """
+    return _attach(comm, None, None).tasks()
+
+
 def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     """Agrees on everything that any rank has recorded.
 
     Collective. What could not be done everywhere is undone and in the report, which is then false; it is not
     raised.
     """
-    _refuse_inside_import("sync")
+    _refuse_to_wait("sync")
     return _attach(comm, None, _usable(timeout)).sync(timeout=timeout)
 
 
@@ -269,6 +380,8 @@ def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) ->
     """Does what a step asks for."""
     if step.job == library.lib.DLCAST_JOB_IMPORT:
         return jobs.run(step.name)
+    if step.job == library.lib.DLCAST_JOB_CALL:
+        return jobs.call(step.name, step.payload, step.tag)
     if step.job == library.lib.DLCAST_JOB_UNDO:
         jobs.undo(step.name)
     else:
@@ -279,10 +392,13 @@ def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) ->
 def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
     if isinstance(comm, Session):
         return comm
+    owner = _importer.owner()
+    if comm is None and isinstance(owner, Session):
+        return owner
     key = _key(comm)
-    if _importer.inside_import():
+    if _importer.must_not_wait():
         if key not in _attached:
-            _refuse_inside_import("attach")
+            raise _would_wait("attach")
         return _attached[key]
     library = _native.native()
     handle = library.attach(key, getattr(library.lib, _MODES[mode]), _seconds(timeout))
@@ -298,7 +414,7 @@ def _session_of(comm: Any, local: bool, timeout: float | None) -> Session | _Una
     """The session to use: attached now, unless this call must not wait for other ranks."""
     if isinstance(comm, Session):
         return comm
-    if local or _importer.inside_import():
+    if local or _importer.must_not_wait():
         owner = _importer.owner()
         if comm is None and isinstance(owner, Session):
             return owner
@@ -307,18 +423,33 @@ def _session_of(comm: Any, local: bool, timeout: float | None) -> Session | _Una
     return _attach(comm, None, _usable(timeout))
 
 
-def _refuse_inside_import(call: str) -> None:
+def _refuse_to_wait(call: str) -> None:
+    if _importer.must_not_wait():
+        raise _would_wait(call)
+
+
+def _would_wait(call: str) -> SessionError:
     if _importer.inside_import():
-        raise SessionError(
+        return SessionError(
             f"{call}() inside an import would wait for other ranks while this one holds a module's lock; "
             "call it after the import"
         )
+    return SessionError(
+        f"{call}() inside a callback would wait for other ranks, which wait for it; call it afterwards"
+    )
+
+
+def _recordings() -> list[Any]:
+    """The blocks of `record()` that this thread is in."""
+    from dlcast import _record  # The other way round, record() needs attach().
+
+    return _record.of_this_thread()
 
 
 def _import_nested(record: Callable[[_Request], None], name: str, check_depth: bool) -> ModuleType:
     module = _importer.import_here(name)
-    # In a job of a round, every rank runs the enclosing module's body, and so this very line.
-    if not (check_depth and _importer.inside_job()):
+    # In an import of a round, every rank runs the enclosing module's body, and so this very line.
+    if _importer.inside_callback() or not (check_depth and _importer.inside_job()):
         record(_Request(name))
     return module
 
@@ -327,6 +458,26 @@ def _load_nested(record: Callable[[_Request], None], path: bytes, flags: int) ->
     library = ctypes.CDLL(os.fsdecode(path), flags)
     record(_Request(path, flags))
     return library
+
+
+def _callback(code: Any, payload: Any, tag: Any) -> _Callback:
+    reference = code if isinstance(code, CodeRef) else CodeRef.of(code)
+    return _Callback(reference.to_bytes(), payload_of(payload), tag_of(tag))
+
+
+def _unloaded(lib: Any) -> bytes:
+    name = lib._name if isinstance(lib, ctypes.CDLL) else lib
+    if name is None:
+        raise ValueError('"lib" arg to "unload_global" is the program itself, not a library')
+    return _library(name, 0, '"lib" arg to "unload_global"')[0]
+
+
+def _raise_undone(
+    report: dict[str, Any] | None, error: type[GlobalCallbackError] | type[GlobalLoadError]
+) -> None:
+    if report is not None and report["own"]["outcome"] == "undone":
+        item = undone(report["undone"][report["own"]["index"]])
+        raise error(str(item), failures=item.failures)
 
 
 def _import_error(item: dict[str, Any]) -> GlobalImportError:
@@ -350,14 +501,16 @@ def binding(mode: int) -> int:
     return mode & ~os.RTLD_NOW if mode & os.RTLD_LAZY else mode | os.RTLD_NOW
 
 
-def _library(path: str | bytes | os.PathLike[Any], mode: int) -> tuple[bytes, int]:
+def _library(
+    path: str | bytes | os.PathLike[Any], mode: int, argument: str = '"path" arg to "load_global"'
+) -> tuple[bytes, int]:
     if not isinstance(mode, int):
         raise TypeError(f'"mode" arg to "load_global" must be an int, not {type(mode).__name__}')
     if not 0 <= mode < 1 << 31:
         raise ValueError(f'"mode" arg to "load_global" is no mode of dlopen: {mode:#x}')
     name = os.fsencode(path)
     if not name or b"\0" in name:
-        raise ValueError(f'"path" arg to "load_global" names no file: {path!r}')
+        raise ValueError(f"{argument} names no file: {path!r}")
     return name, binding(mode)
 
 

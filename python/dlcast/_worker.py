@@ -1,4 +1,4 @@
-"""The import worker: a thread that Python made does the imports that callers in C, C++ or Rust ask for."""
+"""The import worker: a thread that Python made does the Python jobs of callers in C, C++ or Rust."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ImportWorker:
         atexit.register(self.stop)
 
     def stop(self) -> None:
-        """Ends the thread after the import that it may be doing."""
+        """Ends the thread after the job that it may be doing."""
         atexit.unregister(self.stop)
         self._retire.set()
         self._thread.join()
@@ -65,7 +65,7 @@ class ImportWorker:
 def serve_imports() -> ImportWorker:
     """Lets callers in C, C++ or Rust of this process import: for a Python that a C++ host embeds.
 
-    A module body then runs on the worker's thread, not on the main thread, and must use none of the program's
-    communicators.
+    A module body, or a callback in Python, then runs on the worker's thread, not on the main thread, and
+    must use none of the program's communicators.
     """
     return ImportWorker()

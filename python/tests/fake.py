@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 from typing import Any
 
 from dlcast._native import Step
 
-JOB, IMPORT, COMMIT, UNDO = 100, 1, 2, 3
+JOB, IMPORT, COMMIT, UNDO, CALL = 100, 1, 2, 3, 4
 NOTHING: dict[str, Any] = {"rounds": 0, "committed": [], "undone": [], "copies": [], "own": None}
 
 
@@ -38,7 +39,9 @@ class FakeNative:
         DLCAST_VERB_INVALID=3,
         DLCAST_JOB_IMPORT=IMPORT,
         DLCAST_JOB_COMMIT=COMMIT,
+        DLCAST_VERB_UNLOAD=4,
         DLCAST_JOB_UNDO=UNDO,
+        DLCAST_JOB_CALL=CALL,
     )
 
     def __init__(self) -> None:
@@ -46,6 +49,7 @@ class FakeNative:
         self.steps: list[Any] = []
         self.reports: list[dict[str, Any]] = []
         self.answers: list[Any] = []
+        self.nested = False
 
     def attach(self, comm: int, mode: int, timeout: float) -> int:
         return 7
@@ -55,7 +59,19 @@ class FakeNative:
 
     def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int:
         self.told.append(("call", verb, name))
-        return 1
+        return None if self.nested else 1
+
+    def begin_register(self, session: int, code: bytes, payload: bytes, tag: int, timeout: float) -> int:
+        self.told.append(("register", code, payload, tag))
+        return None if self.nested else 1
+
+    def code_python(self, module: str, qualname: str, signature: str, payload: bytes) -> bytes:
+        return json.dumps([module, qualname, signature, payload.decode()]).encode()
+
+    def code_read(self, code: bytes) -> tuple[dict[str, Any], bytes]:
+        module, qualname, signature, payload = json.loads(code)
+        said = {"kind": "python", "module": module, "qualname": qualname, "signature": signature}
+        return {"code": f"{module}:{qualname}", **said}, payload.encode()
 
     def step(self, call: int) -> Step:
         step = self.steps.pop(0) if self.steps else Step(0)

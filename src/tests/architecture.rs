@@ -79,7 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("serde_json", &["capi/", "cli/"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
     ("blake3", &["plan.rs", "host/identify.rs", "host/code.rs", "session/register.rs"]),
-    ("dlcast_plugin", &["host/"]),
+    ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
 ];

@@ -1,4 +1,4 @@
-"""Builds the Rust library and the `dlcast` command, and puts them into the wheel with the C header."""
+"""Builds the Rust library and the `dlcast` command, and puts them into the wheel with the C headers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
             raise RuntimeError(_NEEDS_CARGO)
         built = _cargo_build(repository, self.metadata.version)
         folder = Path(self.root, "dlcast", "_lib")
-        for file in (built / "libdlcast.so", built / "dlcast", repository / "include" / "dlcast.h"):
+        headers = (repository / "include" / name for name in ("dlcast.h", "dlcast_plugin.h"))
+        for file in (built / "libdlcast.so", built / "dlcast", *headers):
             _put(file, folder)
             build_data["force_include"][str(folder / file.name)] = f"dlcast/_lib/{file.name}"
         build_data["pure_python"] = False

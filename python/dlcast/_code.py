@@ -198,7 +198,7 @@ def _place(code: Any) -> tuple[str, str]:
         )
     if "<lambda>" in qualname:
         raise ValueError(
-            f"{code!r} is a lambda, which other ranks cannot find: define a function with def, and {_WAY}"
+            f"{code!r} is a lambda, which other ranks cannot find: make it a function, and {_WAY}"
         )
     if "<locals>" in qualname:
         raise ValueError(f"{code!r} is local to a function, so that other ranks cannot find it: {_WAY}")

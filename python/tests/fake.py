@@ -6,6 +6,8 @@ import json
 from types import SimpleNamespace
 from typing import Any
 
+import cffi
+
 from dlcast._native import Step
 
 JOB, IMPORT, COMMIT, UNDO, CALL = 100, 1, 2, 3, 4
@@ -45,11 +47,16 @@ class FakeNative:
     )
 
     def __init__(self) -> None:
+        self._ffi = cffi.FFI()
         self.told: list[tuple[Any, ...]] = []
         self.steps: list[Any] = []
         self.reports: list[dict[str, Any]] = []
         self.answers: list[Any] = []
         self.nested = False
+
+    def address_of(self, view: memoryview, writable: bool) -> tuple[int, Any]:
+        keeper = self._ffi.from_buffer(view, require_writable=writable)
+        return int(self._ffi.cast("uintptr_t", keeper)), keeper
 
     def attach(self, comm: int, mode: int, timeout: float) -> int:
         return 7
@@ -57,11 +64,13 @@ class FakeNative:
     def rank_and_size(self, session: int) -> tuple[int, int]:
         return 0, 1
 
-    def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int:
+    def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int | None:
         self.told.append(("call", verb, name))
         return None if self.nested else 1
 
-    def begin_register(self, session: int, code: bytes, payload: bytes, tag: int, timeout: float) -> int:
+    def begin_register(
+        self, session: int, code: bytes, payload: bytes, tag: int, timeout: float
+    ) -> int | None:
         self.told.append(("register", code, payload, tag))
         return None if self.nested else 1
 

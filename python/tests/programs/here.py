@@ -44,6 +44,6 @@ def failure_of(call):
     """The error of a call that has to fail."""
     try:
         call()
-    except (dlcast.GlobalImportError, dlcast.GlobalLoadError) as error:
+    except (dlcast.GlobalImportError, dlcast.GlobalLoadError, dlcast.GlobalCallbackError) as error:
         return error
     raise AssertionError("nothing failed")

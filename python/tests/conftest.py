@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake import FakeNative
 
-from dlcast import _native
+from dlcast import _native, _session
 from dlcast._parking import parking
 
 
@@ -37,7 +37,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 
 @pytest.fixture
 def native(monkeypatch: pytest.MonkeyPatch) -> FakeNative:
-    """In place of libdlcast.so."""
+    """In place of libdlcast.so, which has no session yet."""
+    for name in ("_sessions", "_attached", "_pending"):
+        monkeypatch.setattr(_session, name, {})
     fake = FakeNative()
     monkeypatch.setattr(_native, "native", lambda: fake)
     return fake

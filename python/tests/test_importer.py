@@ -325,3 +325,56 @@ def test_threads_that_put_one_module_back_all_get_it(write, jobs, runs):
             thread.join()
     assert got == [module] * 200
     assert runs() == 1
+
+
+def test_a_call_imports_the_module_on_the_fly(write, jobs):
+    write(
+        "late.py", "calls = []\nclass Kind:\n    @classmethod\n    def call(cls, *given): calls.append(given)"
+    )
+    assert jobs.call("late:Kind.call", b"payload", 3) is None
+    assert sys.modules["late"].calls == [(b"payload", 3)]
+
+
+def test_a_call_that_raises_is_a_failure_with_its_traceback(write, jobs):
+    write("late.py", "def call(payload, tag):\n    raise SystemExit(tag)")
+    failure = jobs.call("late:call", b"", 3)
+    assert failure.message == "SystemExit: 3"
+    assert "late.py" in failure.traceback
+    assert "_importer" not in failure.traceback
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("nowhere_to_be_found:call", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("late:call.more", "AttributeError: module `late` has no `call.more` on this rank"),
+        (
+            "__main__:nobody",
+            "AttributeError: module `__main__` has no `nobody` on this rank; every rank has to",
+        ),
+    ],
+)
+def test_a_call_that_leads_nowhere_is_a_failure(write, jobs, name, message):
+    write("late.py", "def call(payload, tag): pass")
+    assert jobs.call(name, b"", 0).message.startswith(message)
+
+
+def test_a_callback_is_known_from_inside_only(write, jobs, monkeypatch):
+    seen = []
+    monkeypatch.setattr("builtins.seen", seen, raising=False)
+    text = "from dlcast import _importer as i\ndef call(*_): "
+    write("looks.py", text + "seen.append((i.inside_callback(), i.must_not_wait(), i.inside_import()))")
+    jobs.call("looks:call", b"", 0)
+    jobs.run("looks")
+    assert seen == [(True, True, False)]
+    assert not _importer.inside_callback()
+    assert not _importer.must_not_wait()
+
+
+def test_a_module_that_a_callback_brought_is_undone(write, jobs):
+    write("late.py", "def call(payload, tag): import brought")
+    write("brought.py")
+    jobs.call("late:call", b"", 0)
+    jobs.run("brought")
+    jobs.undo("brought")
+    assert "brought" not in sys.modules

@@ -12,6 +12,7 @@ from importlib import import_module  # A reference that nobody can replace.
 
 import pytest
 
+import dlcast
 from dlcast import _importer
 from dlcast._interrupts import Interrupts
 from dlcast._record import recording
@@ -177,3 +178,22 @@ def test_a_wrapper_around_the_hook_survives(write, native, monkeypatch):
     with recording(7):
         pass
     assert importlib._bootstrap._find_and_load is original
+
+
+def registered(payload, tag):
+    pass
+
+
+def test_what_is_registered_in_a_block_is_recorded_at_its_end(native):
+    with recording(7):
+        dlcast.register_global(registered, b"x", 2, comm=dlcast.attach())
+        assert native.told == [("begin",)]
+    code = dlcast.CodeRef.of(registered).to_bytes()
+    assert native.told == [("begin",), ("end", 1), ("record_code", 7, code, b"x", 2)]
+
+
+def test_a_registration_in_a_block_that_raises_is_forgotten_and_waits_for_nobody(native):
+    with pytest.raises(ValueError, match="lambda"), recording(7):
+        dlcast.register_global(registered)
+        dlcast.register_global(lambda payload, tag: None)
+    assert native.told == [("begin",), ("forget", 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import ctypes.util
 import importlib
 import math
 import os
@@ -12,19 +13,12 @@ from pathlib import Path
 
 import fake
 import pytest
-from fake import COMMIT, IMPORT, JOB, UNDO
+from fake import CALL, COMMIT, IMPORT, JOB, UNDO
 
 import dlcast
-from dlcast import _session
 from dlcast._native import Step
 
 INVALID = 3
-
-
-@pytest.fixture(autouse=True)
-def no_sessions(monkeypatch):
-    for name in ("_sessions", "_attached", "_pending"):
-        monkeypatch.setattr(_session, name, {})
 
 
 def test_an_import_is_done_in_the_callers_thread(write, native):
@@ -222,3 +216,136 @@ def test_an_interrupted_body_is_answered_first(write, native):
         dlcast.sync()
     assert native.answers[0].message == "KeyboardInterrupt"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def noted(payload, tag):
+    calls.append((payload, tag))
+
+
+calls: list[tuple[bytes, int]] = []
+NAME = f"{__name__}:noted"
+
+
+def undone_callback(**failure):
+    report = fake.undone(NAME, **failure)
+    report["undone"][0]["kind"] = "callback"
+    return report
+
+
+def test_a_callback_is_called_in_the_callers_thread(native, monkeypatch):
+    monkeypatch.setitem(globals(), "calls", [])
+    native.steps = [Step(JOB, CALL, NAME, b"payload", 7), Step(0)]
+    native.reports = [{**fake.NOTHING, "own": {"outcome": "committed"}}]
+    assert dlcast.register_global(noted, b"payload", 7) is None
+    assert calls == [(b"payload", 7)]
+    assert native.told == [("register", dlcast.CodeRef.of(noted).to_bytes(), b"payload", 7)]
+
+
+def test_a_callback_that_failed_on_some_rank_raises(native):
+    native.reports = [
+        undone_callback(ranks=[2], hosts=["n"], phase="callback", message="KeyError: 1", traceback="T")
+    ]
+    with pytest.raises(dlcast.GlobalCallbackError, match="on rank 2:\n    T") as caught:
+        dlcast.register_global(noted)
+    assert [failure.rank for failure in caught.value.failures] == [2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("noted",), TypeError),
+        ((lambda payload, tag: None,), ValueError),
+        ((noted, "text"), TypeError),
+        ((noted, b"", -1), ValueError),
+        ((noted, b"", 1 << 64), ValueError),
+        ((noted, b"", 1.0), TypeError),
+    ],
+)
+def test_wrong_code_or_payload_or_tag_takes_part_and_raises(native, arguments, error):
+    with pytest.raises(error) as caught:
+        dlcast.register_global(*arguments)
+    assert native.told == [("call", INVALID, str(caught.value).encode())]
+
+
+def test_a_callback_may_ask_for_more_and_waits_for_nothing(write, native, monkeypatch):
+    libm = ctypes.util.find_library("m")
+    write("inner.py")
+    write(
+        "asks.py",
+        f"""
+        import dlcast
+        refused = []
+        def call(payload, tag):
+            dlcast.import_global("inner")
+            dlcast.load_global({libm!r})
+            dlcast.register_global(call, payload, 1)
+            for wait in (dlcast.sync, lambda: dlcast.unload_global({libm!r})):
+                try:
+                    wait()
+                except dlcast.SessionError as error:
+                    refused.append(str(error))
+        """,
+    )
+    session = dlcast.attach()
+    native.steps = [Step(JOB, CALL, "asks:call", b"x", 0), Step(0)]
+    session.sync()
+    code = dlcast.CodeRef.of(sys.modules["asks"].call).to_bytes()
+    assert native.answers == [None]
+    assert native.told == [
+        ("call", 0, None),
+        ("record_module", 7, "inner"),
+        ("record_library", 7, libm.encode(), os.RTLD_NOW),
+        ("record_code", 7, code, b"x", 1),
+    ]
+    assert all("inside a callback" in text for text in sys.modules["asks"].refused)
+    assert len(sys.modules["asks"].refused) == 2
+
+
+def test_inside_a_plain_import_a_callback_is_recorded_for_later(write, native):
+    write("outer.py", "import dlcast\ndef call(p, t): pass\ndlcast.register_global(call, b'x', tag=2)")
+    importlib.import_module("outer")
+    assert native.told == []
+    dlcast.attach()
+    code = dlcast.CodeRef.of(sys.modules["outer"].call).to_bytes()
+    assert native.told == [("record_code", 7, code, b"x", 2)]
+
+
+def test_native_code_of_a_round_that_calls_python_waits_for_nothing(write, native):
+    write("inner.py")
+    session = dlcast.attach()
+    native.nested = True
+    session.register_global(noted)
+    assert session.import_global("inner") is sys.modules["inner"]
+    assert session.load_global(ctypes.util.find_library("m"))._handle
+    session.unload_global("libx.so")
+    with pytest.raises(dlcast.SessionError, match="inside a callback"):
+        session.sync()
+    assert [event[0] for event in native.told] == ["register"] + ["call"] * 4
+
+
+@pytest.mark.parametrize("lib", ["/lib/x.so", Path("/lib/x.so"), ctypes.CDLL(ctypes.util.find_library("m"))])
+def test_what_is_unloaded_is_named_by_path_or_library(native, lib):
+    native.reports = [{**fake.NOTHING, "own": {"outcome": "committed"}}]
+    dlcast.unload_global(lib)
+    name = lib._name if isinstance(lib, ctypes.CDLL) else str(lib)
+    assert native.told == [("call", 4, name.encode())]
+
+
+@pytest.mark.parametrize(
+    ("lib", "error"), [(3, TypeError), ("", ValueError), (ctypes.CDLL(None), ValueError)]
+)
+def test_what_is_no_library_takes_part_and_raises(native, lib, error):
+    with pytest.raises(error):
+        dlcast.unload_global(lib)
+    assert native.told[0][:2] == ("call", INVALID)
+
+
+def test_an_interrupted_callback_is_answered_first(native):
+    native.steps = [Step(JOB, CALL, f"{__name__}:interrupts"), Step(1)]
+    with pytest.raises(KeyboardInterrupt):
+        dlcast.sync()
+    assert native.answers[0].message == "KeyboardInterrupt"
+
+
+def interrupts(payload, tag):
+    signal.raise_signal(signal.SIGINT)

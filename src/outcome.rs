@@ -75,14 +75,20 @@ impl Failures {
     }
 
     fn absorb(&mut self, mut cause: Cause) {
-        if self.causes.len() >= MOST_CAUSES {
+        // What is compared is no failure yet, and must stay comparable: there is one text for each plugin.
+        let may_be_left_out = cause.failure.phase != Phase::Compare;
+        if may_be_left_out && self.causes.len() >= MOST_CAUSES && self.equal_to(&cause).is_none() {
             // Every failing rank is still named.
             cause.failure = Failure { message: LEFT_OUT.into(), traceback: None, ..cause.failure };
         }
-        match self.causes.iter_mut().find(|known| known.item == cause.item && known.failure == cause.failure) {
+        match self.equal_to(&cause) {
             Some(known) => known.ranks.union(&cause.ranks),
             None => self.causes.push(cause),
         }
+    }
+
+    fn equal_to(&mut self, cause: &Cause) -> Option<&mut Cause> {
+        self.causes.iter_mut().find(|known| known.item == cause.item && known.failure == cause.failure)
     }
 
     /// The union, equal causes folded.

@@ -22,13 +22,16 @@ pub struct Library {
     pub flags: OpenFlags,
 }
 
+/// The key of the item that asks for a library.
+pub fn library_key(identity: &Identity) -> Key {
+    *blake3::Hasher::new().update(&identity.digest).update(identity.name.as_bytes()).finalize().as_bytes()
+}
+
 impl Library {
     /// Equal for what is one library; by the first spelling where nobody knows what it is.
     fn key(&self) -> Key {
         match &self.identity {
-            Some(identity) => {
-                *blake3::Hasher::new().update(&identity.digest).update(identity.name.as_bytes()).finalize().as_bytes()
-            }
+            Some(identity) => library_key(identity),
             None => *blake3::hash(self.spellings.first().map_or("", String::as_str).as_bytes()).as_bytes(),
         }
     }

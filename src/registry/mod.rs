@@ -100,10 +100,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Gives the next number to a plugin. Its name must not be taken.
-    pub fn add(&mut self, name: &str, version: &str, identity: Identity, table: Arc<dyn TaskTable>) -> u32 {
+    /// Gives the next number to a plugin, of whose tasks the first `count` are visible. Its name must not be taken.
+    pub fn add(&mut self, name: &str, version: &str, identity: Identity, table: Arc<dyn TaskTable>, count: u32) -> u32 {
         let number = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
-        let plugin = Plugin::new(number, name, version, identity, table);
+        let plugin = Plugin::new(number, name, version, identity, table, count);
         self.by_name.insert(plugin.name.clone(), number);
         self.slots.push(Slot::Live(Arc::new(plugin)));
         number
@@ -146,13 +146,14 @@ impl Registry {
         }
     }
 
-    /// Makes visible what callbacks have added to plugins; with `freeze`, never again.
-    pub fn grow(&mut self, freeze: bool) {
+    /// Makes the first `count` tasks of a plugin visible.
+    pub fn grow(&mut self, identity: &Identity, count: u32) {
         for slot in &mut self.slots {
             if let Slot::Live(plugin) = slot
-                && plugin.would_grow(freeze)
+                && plugin.identity == *identity
+                && plugin.len() < count
             {
-                Arc::make_mut(plugin).grow(freeze);
+                Arc::make_mut(plugin).grow(count);
             }
         }
     }

@@ -25,7 +25,6 @@ pub struct Plugin {
     table: Arc<dyn TaskTable>,
     /// Tasks that every rank has agreed on; the table may have more.
     visible: u32,
-    frozen: bool,
     index: OnceLock<Result<Arc<Index>, String>>,
 }
 
@@ -36,10 +35,16 @@ struct Index {
 }
 
 impl Plugin {
-    pub(super) fn new(number: u32, name: &str, version: &str, identity: Identity, table: Arc<dyn TaskTable>) -> Self {
-        let visible = table.len();
+    pub(super) fn new(
+        number: u32,
+        name: &str,
+        version: &str,
+        identity: Identity,
+        table: Arc<dyn TaskTable>,
+        visible: u32,
+    ) -> Self {
         let index = OnceLock::new();
-        Plugin { number, name: name.into(), version: version.into(), identity, table, visible, frozen: false, index }
+        Plugin { number, name: name.into(), version: version.into(), identity, table, visible, index }
     }
 
     /// Its tasks are those with an index below.
@@ -52,22 +57,9 @@ impl Plugin {
         self.visible == 0
     }
 
-    /// Tasks that its table has by now, agreed on or not; none where it is frozen.
-    pub fn in_table(&self) -> Option<u32> {
-        (!self.frozen).then(|| self.table.len())
-    }
-
-    /// Whether [`Plugin::grow`] would change anything.
-    pub(super) fn would_grow(&self, freeze: bool) -> bool {
-        !self.frozen && (freeze || self.table.len() != self.visible)
-    }
-
-    pub(super) fn grow(&mut self, freeze: bool) {
-        self.frozen |= freeze;
-        if !self.frozen && self.table.len() != self.visible {
-            self.visible = self.table.len();
-            self.index = OnceLock::new();
-        }
+    pub(super) fn grow(&mut self, count: u32) {
+        self.visible = count;
+        self.index = OnceLock::new();
     }
 
     pub(super) fn get(&self, id: TaskId) -> Result<Task, TaskError> {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::jobs;
+use super::met::Plugins;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
@@ -211,8 +212,8 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
         node,
         committed: HashMap::new(),
         called: HashSet::new(),
-        met: Vec::new(),
-        staged: Vec::new(),
+        just_called: HashSet::new(),
+        plugins: Plugins::default(),
         rounds: 0,
         steps: 0,
         heard: Instant::now(),

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::pending::Pending;
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
-use super::{CallError, Core, Ended, Shared, attach, jobs};
+use super::{CallError, Core, Ended, Shared, attach, jobs, register};
 use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
 use crate::error::{Phase, Undone};
@@ -91,6 +91,8 @@ pub struct Call {
     budget: Budget,
     begun: bool,
     imports: VecDeque<Work>,
+    /// The items that these are about.
+    batch: Vec<(u32, Item)>,
     current: Option<Work>,
     failed: Vec<(u32, Failure)>,
     after_imports: Option<Done>,
@@ -132,6 +134,7 @@ impl Call {
             budget: Budget::new(limit),
             begun: false,
             imports: VecDeque::new(),
+            batch: Vec::new(),
             current: None,
             failed: Vec::new(),
             after_imports: None,
@@ -184,7 +187,12 @@ impl Call {
                     return self.end(Ok(Outcome { own, report, shared: self.shared.clone() }));
                 }
                 // Every rank has read the same bytes, so every rank is here: the session goes on.
-                Ask::Done(Err(error)) => return self.end(Err(error.into())),
+                Ask::Done(Err(error)) => {
+                    if let Some(core) = self.core.as_mut() {
+                        jobs::conclude(&self.shared, core, &[]);
+                    }
+                    return self.end(Err(error.into()));
+                }
             }
         }
     }
@@ -253,6 +261,7 @@ impl Call {
             Job::Stage(items) => jobs::stage(&self.shared, core, &items),
             Job::Open(items) => jobs::open(&self.shared, core, &items),
             Job::Import(items) => {
+                self.batch.clone_from(&items);
                 self.imports = items.into_iter().filter_map(|(index, item)| self.python(index, item)).collect();
                 self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false, shapes: Shapes::default() });
                 return;
@@ -295,8 +304,15 @@ impl Call {
     fn with_imports(&mut self, done: Done) -> Done {
         match done {
             Done::Tried { .. } => {
+                let failed = std::mem::take(&mut self.failed);
+                let batch = std::mem::take(&mut self.batch);
+                // Python code may have called what adds to a plugin's table.
+                let (failed, shapes) = match self.core.as_mut() {
+                    Some(core) => register::run(&self.shared, &mut core.plugins, &batch, failed),
+                    None => (failed, Shapes::default()),
+                };
                 let more = !super::lock(&self.shared.pending).is_empty();
-                Done::Tried { failed: std::mem::take(&mut self.failed), more, shapes: Shapes::default() }
+                Done::Tried { failed, more, shapes }
             }
             other => other,
         }

@@ -15,7 +15,7 @@ use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::intercept::maps::{self, Watch};
 use crate::outcome::Failure;
-use crate::plan::{Callback, Copies, Item, Library, Plan, What};
+use crate::plan::{self, Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
 use crate::round::Done;
 use crate::task::Shapes;
@@ -40,6 +40,9 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
                 }
                 let paths = host.copies(&library);
                 let known = library.identity.as_ref().and_then(|identity| core.committed.get(identity));
+                // Who asks for what this call has just committed fails with it, should that be undone after all.
+                let is_fresh = library.identity.as_ref().is_some_and(|identity| core.plugins.is_fresh(identity));
+                let known = known.filter(|_| asked_by.is_none() || !is_fresh);
                 if paths.is_empty() && known.is_some_and(|flags| covers(*flags, library.flags)) {
                     continue;
                 }
@@ -49,7 +52,8 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
             Request::Module { name } => (What::Module { name }, Vec::new()),
             Request::Callback { code, tag } => {
                 let callback = Callback::new(code, tag);
-                if core.called.contains(&callback.key()) {
+                let is_fresh = core.just_called.contains(&callback.key());
+                if core.called.contains(&callback.key()) && (asked_by.is_none() || !is_fresh) {
                     continue;
                 }
                 (What::Callback(callback), Vec::new())
@@ -112,7 +116,8 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
     {
         let mut host = dl::host(core.node.as_mut());
         for (index, item) in items {
-            host.item = Some(item.place_key());
+            // What a constructor asks for is asked for by its library, whichever item brought that.
+            host.item = identity_of(item).map(plan::library_key);
             let outcome = match &item.what {
                 What::Library(library) => host.open(library),
                 // Equal sets are not staged, and code may have come in a message.
@@ -120,6 +125,9 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
                     host.stage(item).and_then(|()| callback.library().map_or(Ok(()), |library| host.open(&library)))
                 }
                 What::Unload(library) => match &library.identity {
+                    Some(identity) if items.iter().any(|(_, item)| identity_of(item) == Some(identity)) => {
+                        Err(Failure::new(Phase::Call, "another request of the same round loads it"))
+                    }
                     Some(identity) if core.committed.contains_key(identity) => Ok(()),
                     _ => Err(Failure::new(Phase::Call, "this session has not loaded it")),
                 },
@@ -128,7 +136,7 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
             failed.extend(outcome.err().map(|failure| (*index, failure)));
         }
     }
-    let (failed, shapes) = register::run(shared, core, items, failed);
+    let (failed, shapes) = register::run(shared, &mut core.plugins, items, failed);
     Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes }
 }
 
@@ -143,13 +151,15 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
                     eprintln!("dlcast: {}: {}", failure.phase, failure.message);
                 }
                 if let Some(identity) = &library.identity {
-                    core.commit(identity, library.flags);
+                    core.commit(identity, library.flags, item.place_key());
                 }
             }
             What::Callback(callback) => {
-                core.called.insert(callback.key());
+                if core.called.insert(callback.key()) {
+                    core.just_called.insert(callback.key());
+                }
                 if let Some(home) = callback.code.home() {
-                    core.commit(&home.identity, OpenFlags::NOW);
+                    core.commit(&home.identity, OpenFlags::NOW, item.place_key());
                 }
             }
             What::Unload(Library { identity: Some(identity), .. }) => {
@@ -166,7 +176,7 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
     }
     // Without a commit nothing may have been agreed on.
     if freeze || !commit.is_empty() {
-        Arc::make_mut(&mut write(&shared.registry)).grow(freeze);
+        core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), freeze);
     }
     let name = |item: &Item| match &item.what {
         What::Module { name } => Some(name.clone()),
@@ -179,36 +189,30 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
 /// The last of a call: plugins get their numbers, in the order in which the ranks have committed them.
 pub(super) fn conclude(shared: &Shared, core: &mut Core, revoke: &[Item]) {
     for item in revoke {
-        match &item.what {
-            What::Callback(callback) => {
-                core.called.remove(&callback.key());
-            }
-            _ => identity_of(item).into_iter().for_each(|identity| core.forget(identity)),
+        if let What::Callback(callback) = &item.what {
+            core.called.remove(&callback.key());
+        }
+        if let Some(identity) = identity_of(item)
+            && core.plugins.revoke(identity, &item.place_key())
+        {
+            core.forget(identity);
         }
     }
-    for identity in std::mem::take(&mut core.staged) {
-        let Some(met) = core.met.iter().find(|met| met.identity == identity) else { continue };
-        let mut registry = write(&shared.registry);
-        if registry.of(&identity).is_none() {
-            Arc::make_mut(&mut registry).add(met.table.name(), met.table.version(), identity, met.table.tasks());
-        }
-    }
+    core.just_called.clear();
+    core.plugins.conclude(Arc::make_mut(&mut write(&shared.registry)));
 }
 
 impl Core {
-    /// Every rank has it.
-    fn commit(&mut self, identity: &Identity, flags: OpenFlags) {
-        let had = self.committed.entry(identity.clone()).or_insert(flags);
-        *had = had.joined(flags);
-        if self.met.iter().any(|met| met.identity == *identity) && !self.staged.contains(identity) {
-            self.staged.push(identity.clone());
-        }
+    /// Every rank has it; `item` brought it.
+    fn commit(&mut self, identity: &Identity, flags: OpenFlags, item: Key) {
+        let had = self.committed.get(identity).copied();
+        self.committed.insert(identity.clone(), had.map_or(flags, |had| had.joined(flags)));
+        self.plugins.commit(identity, item, had.is_none());
     }
 
-    /// As if the session had never met it.
+    /// As if the session had never had it.
     fn forget(&mut self, identity: &Identity) {
         self.committed.remove(identity);
-        self.met.retain(|met| met.identity != *identity);
-        self.staged.retain(|staged| staged != identity);
+        self.plugins.forget(identity);
     }
 }

@@ -7,7 +7,7 @@
 //! - `attach` making a session, finding the one that is there; sessions end
 //! - `record` requests made where nothing may wait; `pending` keeps them
 //! - `call` one collective call: a round, step by step
-//! - `jobs` what a round wants done on this rank; `register` what plugins bring with them
+//! - `jobs` what a round wants done on this rank; `register` what plugins bring with them, `met` the plugins
 //! - `code` code that other ranks can find, and tasks
 //! - `wait` a collective with a deadline, and the roll-call after it
 //! - `report` what a call came to
@@ -18,6 +18,7 @@ pub mod call;
 pub mod code;
 pub mod error;
 mod jobs;
+mod met;
 mod pending;
 pub mod record;
 mod register;
@@ -32,8 +33,8 @@ use std::time::{Duration, Instant};
 
 use self::call::{Call, Own, Step};
 pub use self::error::{CallError, Ended};
+use self::met::Plugins;
 use self::pending::Pending;
-use self::register::Met;
 pub use self::report::SyncReport;
 use crate::code::CodeRef;
 use crate::comm::mpi::{MpiComm, Notes};
@@ -100,10 +101,10 @@ pub(crate) struct Core {
     committed: HashMap<Identity, OpenFlags>,
     /// Agreed, too: callbacks that every rank has run.
     called: HashSet<Key>,
-    /// Plugins that are registered, or on their way, in the order in which they were met.
-    met: Vec<Met>,
-    /// Committed in this call; numbered when it ends.
-    staged: Vec<Identity>,
+    /// Those of this call.
+    just_called: HashSet<Key>,
+    /// Plugins that are registered, or on their way.
+    plugins: Plugins,
     rounds: u64,
     steps: u64,
     /// When this rank last took part in a collective.

@@ -5,8 +5,9 @@
 
 use std::path::Path;
 
+use super::met::{Met, Plugins};
 use super::pending::Pending;
-use super::{Core, Shared, lock, read};
+use super::{Shared, lock};
 use crate::error::Phase;
 use crate::host::table::{Asked, CHECKED_AT_LOAD, Table};
 use crate::host::{callback, dl};
@@ -16,37 +17,34 @@ use crate::plan::{Callback, Item, Key, What};
 use crate::registry::runs;
 use crate::task::{Function, Shapes, TaskTable};
 
-/// A plugin that this session has met, and how far it has been followed.
-pub(super) struct Met {
-    pub identity: Identity,
-    pub table: Table,
-    key: Key,
-    callbacks: usize,
-    requests: usize,
-}
-
-/// A batch on its way: what failed, by index.
-pub(super) struct Batch<'a> {
+/// A batch on its way.
+struct Batch<'a> {
     shared: &'a Shared,
-    core: &'a mut Core,
+    plugins: &'a mut Plugins,
     items: &'a [(u32, Item)],
+    /// By index.
     failed: Vec<(u32, Failure)>,
-    /// Items whose plugins are new in this batch.
+    /// Items that brought a plugin which is new in this batch.
     fresh: Vec<(u32, Identity)>,
+    /// Items whose callbacks have added tasks to an older plugin.
+    grown: Vec<(u32, Identity)>,
 }
 
 /// Reads the tables of `items`, runs callbacks until there are no new ones, and records what was asked for.
 pub(super) fn run(
     shared: &Shared,
-    core: &mut Core,
+    plugins: &mut Plugins,
     items: &[(u32, Item)],
     failed: Vec<(u32, Failure)>,
 ) -> (Vec<(u32, Failure)>, Shapes) {
-    let mut batch = Batch { shared, core, items, failed, fresh: Vec::new() };
+    let mut batch = Batch { shared, plugins, items, failed, fresh: Vec::new(), grown: Vec::new() };
+    let Some((first, _)) = items.first() else { return (batch.failed, Shapes::default()) };
+    batch.notice_growth(*first);
     batch.meet();
-    batch.follow(items.first().map_or(0, |(index, _)| *index));
+    batch.follow(*first);
     for (index, item) in items {
         if let What::Callback(callback) = &item.what
+            && item.is_native()
             && !batch.has_failed(*index)
         {
             if let Err(failure) = run_callback(callback, item.place_key()) {
@@ -96,16 +94,22 @@ impl Batch<'_> {
     fn meet(&mut self) {
         for (index, item) in self.items {
             let Some(identity) = identity_of(item) else { continue };
-            if self.has_failed(*index) || self.core.met.iter().any(|met| met.identity == *identity) {
+            if self.has_failed(*index) {
+                continue;
+            }
+            if self.plugins.find(identity).is_some() {
+                // Two items of the batch may bring one plugin: both answer for it.
+                if self.fresh.iter().any(|(_, fresh)| fresh == identity) {
+                    self.fresh.push((*index, identity.clone()));
+                }
                 continue;
             }
             let read = dl::host(None).table(identity);
             match read.and_then(|table| table.map(|table| self.named_once(table)).transpose()) {
                 Ok(None) => {}
                 Ok(Some(table)) => {
-                    let (identity, key) = (identity.clone(), item.place_key());
                     self.fresh.push((*index, identity.clone()));
-                    self.core.met.push(Met { identity, table, key, callbacks: 0, requests: 0 });
+                    self.plugins.meet(identity.clone(), table);
                 }
                 Err(failure) => self.failed.push((*index, failure)),
             }
@@ -114,7 +118,7 @@ impl Batch<'_> {
 
     /// Tasks are scoped by plugin, so that a plugin's name must be its own.
     fn named_once(&self, table: Table) -> Result<Table, Failure> {
-        match self.core.met.iter().find(|met| met.table.name() == table.name()) {
+        match self.plugins.met.iter().find(|met| met.table.name() == table.name()) {
             None => Ok(table),
             Some(met) => {
                 let (name, other) = (table.name(), &met.identity.name);
@@ -130,41 +134,55 @@ impl Batch<'_> {
     /// What an older plugin's callback does wrong is `cause`'s failure.
     fn follow(&mut self, cause: u32) {
         let mut at = 0;
-        while let Some(met) = self.core.met.get(at) {
-            let index =
-                self.fresh.iter().find(|(_, identity)| *identity == met.identity).map_or(cause, |(index, _)| *index);
+        while let Some(met) = self.plugins.met.get(at) {
+            let brought_by = self.brought_by(met, cause);
             let (callbacks, _) = met.table.counts();
-            if callbacks == met.callbacks || self.has_failed(index) {
+            if callbacks == met.callbacks || brought_by.iter().all(|index| self.has_failed(*index)) {
                 at += 1;
                 continue;
             }
             let (first, key) = (met.callbacks, met.key);
-            let outcome =
-                met.table.callbacks(first).map_err(|text| Failure::new(Phase::Register, text)).and_then(|new| {
-                    self.core.met[at].callbacks += new.len();
-                    new.iter().try_for_each(|new| call(new.function, new.tag, new.payload, key))
-                });
-            if let Err(failure) = outcome {
-                self.failed.push((index, failure));
-            }
+            let new = met.table.callbacks(first).map_err(|text| Failure::new(Phase::Register, text));
+            let outcome = new.and_then(|new| {
+                self.plugins.met[at].callbacks += new.len();
+                new.iter().try_for_each(|new| call(new.function, new.tag, new.payload, key))
+            });
+            self.fail(&brought_by, outcome.err());
+            self.notice_growth(brought_by.first().copied().unwrap_or(cause));
             // It may have added to any plugin.
             at = 0;
         }
-        for at in 0..self.core.met.len() {
-            if let Err(text) = self.take_requests(at) {
-                let index = self.index_of(&self.core.met[at], cause);
-                self.failed.push((index, Failure::new(Phase::Register, text)));
+        self.notice_growth(cause);
+        for at in 0..self.plugins.met.len() {
+            let failure = self.take_requests(at).err().map(|text| Failure::new(Phase::Register, text));
+            self.fail(&self.brought_by(&self.plugins.met[at], cause), failure);
+        }
+    }
+
+    fn fail(&mut self, items: &[u32], failure: Option<Failure>) {
+        let Some(failure) = failure else { return };
+        self.failed.extend(items.iter().map(|index| (*index, failure.clone())));
+    }
+
+    /// The items that a plugin came with in this batch; what an older one does is `cause`'s doing.
+    fn brought_by(&self, met: &Met, cause: u32) -> Vec<u32> {
+        let fresh = self.fresh.iter().filter(|(_, identity)| *identity == met.identity);
+        let items: Vec<u32> = fresh.map(|(index, _)| *index).collect();
+        if items.is_empty() { vec![cause] } else { items }
+    }
+
+    /// Whatever has been added to older plugins since the last look is `cause`'s doing.
+    fn notice_growth(&mut self, cause: u32) {
+        for met in self.plugins.met.iter_mut().filter(|met| met.agreed.is_some()) {
+            let seen = std::mem::replace(&mut met.seen, met.table.len());
+            if seen != met.seen && !self.grown.iter().any(|(_, identity)| *identity == met.identity) {
+                self.grown.push((cause, met.identity.clone()));
             }
         }
     }
 
-    /// The item that a plugin came with in this batch; what an older one does is `cause`'s doing.
-    fn index_of(&self, met: &Met, cause: u32) -> u32 {
-        self.fresh.iter().find(|(_, identity)| *identity == met.identity).map_or(cause, |(index, _)| *index)
-    }
-
     fn take_requests(&mut self, at: usize) -> Result<(), String> {
-        let met = &mut self.core.met[at];
+        let met = &mut self.plugins.met[at];
         let (_, requests) = met.table.counts();
         if requests == met.requests {
             return Ok(());
@@ -188,29 +206,42 @@ impl Batch<'_> {
     }
 
     /// What there is now, to be compared with the other ranks.
-    fn shapes(&self) -> Shapes {
+    fn shapes(&mut self) -> Shapes {
         let mut shapes = Shapes::default();
         let (mut fresh, mut old) = (blake3::Hasher::new(), blake3::Hasher::new());
-        for (index, identity) in self.fresh.iter().filter(|(index, _)| !self.has_failed(*index)) {
-            let Some(met) = self.core.met.iter().find(|met| met.identity == *identity) else { continue };
-            let (count, names) = (met.table.len(), names(&met.table));
-            fresh.update(&index.to_le_bytes()).update(&count.to_le_bytes()).update(&names);
-            let names = u64_of(&names);
-            let text = format!(
-                "plugin `{}` has registered {count} tasks here (digest of their names {names:016x}): every rank must register the same tasks in the same order",
-                met.table.name()
-            );
-            shapes.notes.push((*index, Failure::new(Phase::Compare, text)));
-        }
-        if let Some((first, _)) = self.items.first() {
-            for plugin in read(&self.shared.registry).plugins() {
-                let Some(count) = plugin.in_table() else { continue };
-                old.update(&plugin.number.to_le_bytes()).update(&count.to_le_bytes());
-                if count != plugin.len() {
-                    let text = format!("plugin `{}` has grown to {count} tasks here", plugin.name);
-                    shapes.notes.push((*first, Failure::new(Phase::Compare, text)));
+        let first = self.items.first().map_or(0, |(index, _)| *index);
+        let failed: Vec<u32> = self.failed.iter().map(|(index, _)| *index).collect();
+        for met in self.plugins.met.iter_mut().filter(|met| !met.frozen) {
+            met.counted = met.table.len();
+            let (count, name) = (met.counted, met.table.name());
+            let bytes = met.identity.digest;
+            if let Some(agreed) = met.agreed {
+                old.update(&bytes).update(&count.to_le_bytes());
+                if count != agreed {
+                    let grown = self.grown.iter().find(|(_, identity)| *identity == met.identity);
+                    let text = format!("plugin `{name}` has grown to {count} tasks here, but not so everywhere");
+                    let index = grown.map_or(first, |(index, _)| *index);
+                    shapes.notes.push((index, Failure::new(Phase::Compare, text)));
                 }
+                continue;
             }
+            let mine: Vec<u32> = self
+                .fresh
+                .iter()
+                .filter(|(index, identity)| *identity == met.identity && !failed.contains(index))
+                .map(|(index, _)| *index)
+                .collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let names = names(&met.table);
+            fresh.update(&bytes).update(&count.to_le_bytes()).update(&names);
+            let text = format!(
+                "plugin `{name}` has registered {count} tasks here (digest of their names {:016x}): every rank must register the same tasks in the same order",
+                u64_of(&names)
+            );
+            let note = Failure::new(Phase::Compare, text);
+            shapes.notes.extend(mine.into_iter().map(|index| (index, note.clone())));
         }
         shapes.fresh = u64_of(fresh.finalize().as_bytes());
         shapes.old = u64_of(old.finalize().as_bytes());

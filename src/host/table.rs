@@ -103,8 +103,11 @@ impl Table {
                 "it has ABI version {version}, and this dlcast reads version {known}: build the plugin with this dlcast's dlcast_plugin.h"
             )));
         }
-        if (size as usize) < size_of::<abi::Table>() || !memory::holds::<abi::Table>(address, 1) {
+        if (size as usize) < size_of::<abi::Table>() {
             return Err(refuse(format!("it has {size} bytes instead of {}", size_of::<abi::Table>())));
+        }
+        if !memory::holds::<abi::Table>(address, 1) {
+            return Err(refuse(format!("it is at {address:#x}, which is no place for a table")));
         }
         // SAFETY: readable, aligned, large enough; it lives as long as the plugin, which is not unmapped.
         let raw: &'static abi::Table = unsafe { &*raw };

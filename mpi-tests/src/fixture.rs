@@ -1,4 +1,4 @@
-//! Fixture libraries, compiled from `fixtures/` with the system's compiler, and altered copies of them.
+//! Fixture libraries, compiled from `fixtures/` or the samples in `plugins/` with the system's compilers, and altered copies.
 //!
 //! Pure of MPI: `Job` sees to it that one rank builds and the others wait.
 
@@ -9,15 +9,35 @@ use std::process::Command;
 /// How one fixture library is built.
 #[derive(Clone, Debug)]
 pub struct Fixture {
-    source: &'static str,
+    /// Below the folder of this package.
+    source: PathBuf,
     name: String,
+    compiler: Option<String>,
     flags: Vec<String>,
 }
 
 impl Fixture {
     /// The library `lib<name>.so` of `fixtures/<source>`; `name` is a C identifier.
     pub fn new(source: &'static str, name: &str) -> Self {
-        Fixture { source, name: name.to_owned(), flags: Vec::new() }
+        Fixture { source: Path::new("fixtures").join(source), name: name.to_owned(), compiler: None, flags: Vec::new() }
+    }
+
+    /// The library `lib<name>.so` of a sample, `plugins/<source>`.
+    pub fn sample(source: impl AsRef<Path>, name: &str) -> Self {
+        Fixture { source: Path::new("../plugins").join(source), ..Fixture::new("", name) }
+    }
+
+    /// A library that calls MPI: built by the MPI's own compiler for C (`MPICC`).
+    #[must_use]
+    pub fn with_mpi(mut self) -> Self {
+        self.compiler = Some(std::env::var("MPICC").unwrap_or_else(|_| "mpicc".to_owned()));
+        self
+    }
+
+    /// A library that needs another one of its folder, and finds it there.
+    #[must_use]
+    pub fn needing(self, other: &Path) -> Self {
+        self.flag("-Wl,--no-as-needed").flag(other.to_str().expect("plain names")).flag("-Wl,-rpath,$ORIGIN")
     }
 
     /// A plugin of that name (`fixtures/plugin.c`).
@@ -50,10 +70,11 @@ impl Fixture {
     /// When the compiler fails: a test without its fixture has nothing to say.
     pub fn build(&self, folder: &Path) -> PathBuf {
         let path = self.path(folder);
-        let compiler = if self.source.ends_with(".cpp") { "c++" } else { "cc" };
+        let cpp = self.source.extension().is_some_and(|extension| extension == "cpp");
+        let compiler = self.compiler.as_deref().unwrap_or(if cpp { "c++" } else { "cc" });
         let mut command = Command::new(compiler);
         command.args(["-shared", "-fPIC", "-O1", "-pthread", "-Wall", "-Werror", "-Wl,--build-id"]);
-        if compiler == "c++" {
+        if cpp {
             command.arg("-std=c++17");
         }
         command
@@ -62,7 +83,7 @@ impl Fixture {
             .arg(format!("-Wl,-soname,lib{}.so", self.name))
             .arg("-o")
             .arg(&path)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(self.source))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(&self.source))
             .args(&self.flags);
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {compiler}: {error}"));
         assert!(output.status.success(), "{command:?} failed:\n{}", String::from_utf8_lossy(&output.stderr));

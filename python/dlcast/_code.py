@@ -181,6 +181,8 @@ def _place(code: Any) -> tuple[str, str]:
             f"a callable is needed, a ctypes function pointer or a CodeRef, not {type(code).__name__}"
         )
     owner = getattr(code, "__self__", None)
+    module: Any
+    qualname: Any
     if isinstance(owner, type):
         # Of the class that it was taken from, not of the one that defines it.
         module, qualname = owner.__module__, f"{owner.__qualname__}.{code.__name__}"

@@ -218,12 +218,15 @@ class Native:
         if status == self.lib.DLCAST_INVALID:
             raise TaskLookupError(self._text(self.lib.dlcast_last_error()))
         self._check(status)
-        texts = [self._text(text) for text in (task.plugin, task.name, task.signature)]
-        return TaskEntry(task.id, *texts, int(self._ffi.cast("uintptr_t", task.function)))
+        plugin, name, signature = (self._text(text) for text in (task.plugin, task.name, task.signature))
+        return TaskEntry(
+            int(task.id), plugin, name, signature, int(self._ffi.cast("uintptr_t", task.function))
+        )
 
     def address_of(self, view: memoryview, writable: bool) -> tuple[int, Any]:
         """Where the bytes of a buffer are, and what keeps them there."""
-        keeper = self._ffi.from_buffer(view, require_writable=writable)
+        lend: Any = self._ffi.from_buffer  # Its types want a literal.
+        keeper = lend(view, require_writable=writable)
         return int(self._ffi.cast("uintptr_t", keeper)), keeper
 
     def _step(self, status: int, job: Any) -> Step:

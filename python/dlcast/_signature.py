@@ -89,6 +89,12 @@ class NativeFunction:
         """Says what it takes and gives."""
         return f"<dlcast.{type(self).__name__} {self.signature!r} at {self.address:#x}>"
 
+    def __reduce__(self) -> NoReturn:
+        """Refuses to be pickled: in another process the address would be anything."""
+        raise TypeError(
+            f"{self._name()} is an address of this process: send dlcast.CodeRef.of() of it, or a task's id"
+        )
+
     def cast(self, prototype: Any) -> Any:
         """As a ctypes function of a type that the caller vouches for, `ctypes.CFUNCTYPE(c_double, c_int)`."""
         return prototype(self.address)

@@ -71,6 +71,9 @@ def test_errors_travel_between_processes():
     for error in (
         dlcast.GlobalImportError("text", name="mylib", failures=failures),
         dlcast.GlobalLoadError("text", failures=failures),
+        dlcast.GlobalCallbackError("text", failures=failures),
+        dlcast.TaskError("text"),
+        dlcast.TaskLookupError("text"),
         dlcast.SessionTimeout("text"),
     ):
         copy = pickle.loads(pickle.dumps(error))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import pickle
 
 import pytest
 
@@ -167,3 +168,8 @@ def test_a_failure_is_a_task_error_with_its_message(message, text):
     failing, _thunk = function("()", fail)
     with pytest.raises(dlcast.TaskError, match=text):
         failing()
+
+
+def test_an_address_does_not_travel():
+    with pytest.raises(TypeError, match=r"send dlcast\.CodeRef\.of\(\)"):
+        pickle.dumps(NativeFunction(1, "()"))

@@ -2,6 +2,7 @@
 //!
 //! It does not look at files: identities were found before, by the gather job.
 
+use super::commit::item_keys;
 use super::{Ask, Job, Round, State, bytes, words};
 use crate::comm::{Agreed, Collective, Reply};
 use crate::outcome::Verdict;
@@ -17,18 +18,7 @@ impl Round {
         self.plan = plan;
         // By spelling, and spellings are no part of the digests: so before them, not after.
         self.plan.fold_unfound();
-        // What an earlier pass of this call undid is not tried again, or a module that records itself and then fails
-        // would keep everybody here for ever. The list is agreed; dropping from this rank's own set is its own affair.
-        let undone = |item: &Item| {
-            let failed = |(known, verdict): &(Item, Verdict)| *verdict != Verdict::Committed && known.same_as(item);
-            self.report.items.iter().any(failed)
-        };
-        // Nor is what only an undone plugin has asked for.
-        let failed = |key: &Key| {
-            let is = |(known, verdict): &(Item, Verdict)| *verdict != Verdict::Committed && known.place_key() == *key;
-            self.report.items.iter().any(is)
-        };
-        self.plan.items.retain(|item| !undone(item) && !item.is_orphan(failed));
+        self.drop_undone();
         let holds = !self.plan.items.is_empty();
         let (set, order) = self.plan.digests();
         let own_bytes = if holds { wire::encoded_len(&self.plan) as u64 } else { 0 };
@@ -50,6 +40,45 @@ impl Round {
             own_bytes,
         ];
         self.ask_collective(State::Agreeing, Collective::Max(words))
+    }
+
+    /// What an earlier pass of this call undid is not tried again, or a module that records itself and then fails would
+    /// keep everybody here for ever; nor is what only undone items have asked for. Who else asks for what was undone must
+    /// be known to all, so such an item travels once more. The list is agreed; dropping from this rank's own set is its own
+    /// affair.
+    fn drop_undone(&mut self) {
+        let report = &self.report.items;
+        if report.is_empty() {
+            return;
+        }
+        let keys: Vec<Vec<Key>> = report.iter().map(|(item, _)| item_keys(item)).collect();
+        let undone = |key: &Key| {
+            let mut standing = keys.iter().zip(report).filter(|(keys, _)| keys.contains(key)).peekable();
+            standing.peek().is_some() && standing.all(|(_, (_, verdict))| *verdict != Verdict::Committed)
+        };
+        let known = |item: &Item| {
+            let knows =
+                |known: &Item| known.same_as(item) && item.asked_by.iter().all(|key| known.asked_by.contains(key));
+            report.iter().any(|(item, verdict)| *verdict != Verdict::Committed && knows(item))
+        };
+        self.plan.items.retain(|item| !known(item) && !item.is_orphan(undone));
+    }
+
+    /// What the plan has for the sake of those who ask for it alone: it was undone in an earlier pass.
+    fn adopt_askers(&mut self) {
+        let report = &mut self.report.items;
+        self.plan.items.retain(|item| {
+            let mut new = true;
+            for (known, _) in
+                report.iter_mut().filter(|(known, verdict)| *verdict != Verdict::Committed && known.same_as(item))
+            {
+                new = false;
+                let unknown: Vec<Key> =
+                    item.asked_by.iter().filter(|key| !known.asked_by.contains(key)).copied().collect();
+                known.asked_by.extend(unknown);
+            }
+            new
+        });
     }
 
     /// Which of the four cases is it?
@@ -74,6 +103,7 @@ impl Round {
                 self.plan.sort_canonically();
             }
             self.plan.items.iter_mut().for_each(|item| item.holders = crate::ranks::RankSet::all(self.size));
+            self.travelled = false;
             return self.begin_plan(false);
         }
         let len = usize::try_from(words[12]).unwrap_or(usize::MAX);
@@ -103,11 +133,13 @@ impl Round {
         if merged {
             self.plan.fold_unfound();
         }
+        self.travelled = true;
         self.begin_plan(true)
     }
 
     /// The plan is the same everywhere now. What cannot succeed has its verdict already.
     fn begin_plan(&mut self, stage: bool) -> Ask {
+        self.adopt_askers();
         self.verdicts = vec![None; self.plan.items.len()];
         self.refuse_invalid();
         self.again = false;

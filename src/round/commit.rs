@@ -1,8 +1,10 @@
 //! After the verdict: visible or undone on this rank; then the next lane, the next pass, or the end.
 
+use std::collections::VecDeque;
+
 use super::{Ask, Job, Round, State};
 use crate::outcome::{Cause, Failure, Verdict};
-use crate::plan::Item;
+use crate::plan::{Item, Key, What};
 
 impl Round {
     /// The job has made the verdict true on this rank.
@@ -19,6 +21,7 @@ impl Round {
     pub(super) fn end_pass(&mut self) -> Ask {
         let items = std::mem::take(&mut self.plan.items);
         let verdicts = std::mem::take(&mut self.verdicts);
+        self.names.extend(items.iter().map(|item| agreed_name(item, self.travelled)));
         self.report.items.extend(items.into_iter().zip(verdicts).filter_map(|(item, verdict)| Some((item, verdict?))));
         if std::mem::take(&mut self.again) {
             return self.gather();
@@ -42,24 +45,50 @@ impl Round {
 
     /// Follows "asked for by" from what failed to what was committed, until nothing changes.
     fn undo_askers(&mut self) -> Vec<Item> {
-        let mut revoked = Vec::new();
-        loop {
-            let items = &self.report.items;
-            let blame = items.iter().find_map(|(failed, verdict)| {
-                let Verdict::Undone(causes) = verdict else { return None };
-                let asker = items.iter().position(|(item, verdict)| {
-                    *verdict == Verdict::Committed && failed.asked_by.contains(&item.place_key())
-                })?;
-                let told = causes.iter().map(|cause| {
-                    let message = format!("it asks for `{}`: {}", failed.name(), cause.failure.message);
-                    let failure = Failure { message, ..cause.failure.clone() };
-                    Cause { failure, ..cause.clone() }
-                });
-                Some((asker, told.collect()))
-            });
-            let Some((asker, causes)) = blame else { return revoked };
-            self.report.items[asker].1 = Verdict::Undone(causes);
-            revoked.push(self.report.items[asker].0.clone());
+        let items = &mut self.report.items;
+        // Once each: a callback's key is a digest of its payload.
+        let keys: Vec<Vec<Key>> = items.iter().map(|(item, _)| item_keys(item)).collect();
+        let undone = |items: &[(Item, Verdict)], at: usize| items[at].1 != Verdict::Committed;
+        let mut lost: VecDeque<usize> = (0..items.len()).filter(|&at| undone(items, at)).collect();
+        let mut revoked: Vec<Item> = Vec::new();
+        while let Some(failed) = lost.pop_front() {
+            let (item, Verdict::Undone(causes)) = &items[failed] else { continue };
+            let told: Vec<Cause> = causes.iter().map(|cause| asked_for(&self.names[failed], cause)).collect();
+            let asked_by = item.asked_by.clone();
+            let asks = |at: &usize| !undone(items, *at) && keys[*at].iter().any(|key| asked_by.contains(key));
+            let askers: Vec<usize> = (0..items.len()).filter(asks).collect();
+            for at in askers {
+                items[at].1 = Verdict::Undone(told.clone());
+                lost.push_back(at);
+                if !revoked.iter().any(|known| known.same_as(&items[at].0)) {
+                    revoked.push(items[at].0.clone());
+                }
+            }
         }
+        revoked
     }
+}
+
+/// The keys under which code asks that an item brings: its own, and for a callback its library's as well.
+pub(super) fn item_keys(item: &Item) -> Vec<Key> {
+    let library = match &item.what {
+        What::Callback(callback) => callback.library(),
+        _ => None,
+    };
+    let library = library.map(|library| Item::new(What::Library(library), 0).place_key());
+    std::iter::once(item.place_key()).chain(library).collect()
+}
+
+/// A name that is the same on every rank. A library that did not travel may have been spelled in other ways elsewhere.
+fn agreed_name(item: &Item, travelled: bool) -> String {
+    match item.library().and_then(|library| library.identity.as_ref()) {
+        Some(identity) if !travelled => identity.name.clone(),
+        _ => item.name().to_string(),
+    }
+}
+
+/// A cause of the failure of what is called `name`, told to who asked for it.
+fn asked_for(name: &str, cause: &Cause) -> Cause {
+    let message = format!("it asks for `{name}`: {}", cause.failure.message);
+    Cause { failure: Failure { message, ..cause.failure.clone() }, ..cause.clone() }
 }

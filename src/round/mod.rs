@@ -142,9 +142,16 @@ pub struct Round {
     /// Any rank did.
     again: bool,
     report: Report,
+    /// What its items are called, the same on every rank.
+    names: Vec<String>,
+    /// The plan was exchanged, so that it is the same to the letter.
+    travelled: bool,
     /// Put-back fault of the tests: a rank with a failure of its own leaves the collective out.
     #[cfg(test)]
     pub skip_vote_on_failure: bool,
+    /// Another: a rank whose own plugins have registered nothing new leaves the comparison out.
+    #[cfg(test)]
+    pub skip_compare_when_unchanged: bool,
 }
 
 impl Round {
@@ -166,8 +173,12 @@ impl Round {
             more: false,
             again: false,
             report: Report::default(),
+            names: Vec::new(),
+            travelled: false,
             #[cfg(test)]
             skip_vote_on_failure: false,
+            #[cfg(test)]
+            skip_compare_when_unchanged: false,
         }
     }
 
@@ -251,11 +262,11 @@ impl Round {
         self.plan.items.get(index as usize)
     }
 
-    /// Turns agreed failures into verdicts.
-    fn undo_failed(&mut self, failures: &Failures) {
-        for (index, verdict) in self.verdicts.iter_mut().enumerate() {
-            let causes: Vec<_> = failures.causes.iter().filter(|cause| cause.item as usize == index).cloned().collect();
-            if verdict.is_none() && !causes.is_empty() {
+    /// Turns agreed failures of some items into verdicts.
+    fn undo_failed(&mut self, failures: &Failures, which: impl Fn(u32) -> bool) {
+        for (index, verdict) in (0..).zip(self.verdicts.iter_mut()) {
+            let causes: Vec<_> = failures.causes.iter().filter(|cause| cause.item == index).cloned().collect();
+            if verdict.is_none() && !causes.is_empty() && which(index) {
                 *verdict = Some(Verdict::Undone(causes));
             }
         }

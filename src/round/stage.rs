@@ -33,7 +33,7 @@ impl Round {
     pub(super) fn staged(&mut self, reply: Agreed<Reply>) -> Ask {
         match read_failures(reply, self.size, self.plan.items.len()) {
             Ok(failures) => {
-                self.undo_failed(&failures);
+                self.undo_failed(&failures, |_| true);
                 self.load_native()
             }
             Err(error) => self.fail(error),

@@ -5,24 +5,36 @@
 //!
 //! # Layout
 //! - [`scenario`] what each rank has, wants, and lets fail
-//! - [`host`] one rank's files, loader and interpreter
+//! - [`plugin`] libraries that register tasks and callbacks; [`thing`] names for all that there is
+//! - [`host`] one rank's process and session: [`loader`], [`tables`] of plugins, [`settle`]
 //! - [`run`] steps the ranks until all have ended, or none can go on
-//! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to
-//! - [`world`] the communicator under it; [`claims`], [`sameness`], [`costs`], [`faults`], [`random`], [`late`]: the tests
+//! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to, from what is
+//!   [`failing`] by itself; [`registries`] which plugins every rank must have
+//! - [`world`] the communicator under it; [`claims`], [`plugins`], [`asking`], [`sameness`], [`costs`], [`faults`],
+//!   [`random`], [`late`]: the tests
 
+mod plugin;
 mod scenario;
+mod thing;
 
 mod host;
+mod loader;
 mod run;
+mod settle;
+mod tables;
 
 mod expected;
+mod failing;
 mod oracle;
+mod registries;
 
 mod world;
 
+mod asking;
 mod claims;
 mod costs;
 mod faults;
 mod late;
+mod plugins;
 mod random;
 mod sameness;

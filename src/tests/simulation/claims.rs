@@ -1,9 +1,9 @@
 //! What dlcast promises, one scenario a promise.
 
-use super::host::Thing;
 use super::oracle::{check, violations};
 use super::run::run;
-use super::scenario::{Body, Content, Importing, Opening, Rank, Scenario, global, library, module, path, spelled};
+use super::scenario::{Content, Importing, Opening, Rank, Scenario, global, library, module, path, spelled};
+use super::thing::Thing;
 use crate::error::Phase;
 use crate::outcome::{Cause, Verdict};
 use crate::ranks::RankSet;
@@ -117,8 +117,8 @@ fn what_is_recorded_while_loading_is_loaded_before_the_call_returns() {
     let recorded = vec![library(1), module("m")];
     let scenario = Scenario::of(4, 3, 9)
         .want([0], library(0))
-        .on(2, |rank| rank.records.extend([(Body::Library(0), recorded)]))
-        .everywhere(|rank| rank.records.extend([(Body::Module("m".into()), vec![library(2)])]));
+        .on(2, |rank| rank.records.extend([(Thing::Library(0), recorded)]))
+        .everywhere(|rank| rank.records.extend([(Thing::Module("m".into()), vec![library(2)])]));
     let run = check(&scenario);
     assert_eq!(run.report().rounds, 3);
     let visible = [lib(0), lib(1), lib(2), Thing::Module("m".into())].into();
@@ -128,8 +128,8 @@ fn what_is_recorded_while_loading_is_loaded_before_the_call_returns() {
 #[test]
 fn a_library_that_asks_for_itself_or_in_a_circle_comes_to_an_end() {
     let scenario = Scenario::of(3, 2, 10).want([0], library(0)).everywhere(|rank| {
-        rank.records.insert(Body::Library(0), vec![library(0), library(1)]);
-        rank.records.insert(Body::Library(1), vec![library(0)]);
+        rank.records.insert(Thing::Library(0), vec![library(0), library(1)]);
+        rank.records.insert(Thing::Library(1), vec![library(0)]);
     });
     check(&scenario);
 }
@@ -138,7 +138,7 @@ fn a_library_that_asks_for_itself_or_in_a_circle_comes_to_an_end() {
 fn a_module_that_asks_for_itself_and_raises_comes_to_an_end() {
     let scenario = Scenario::of(3, 0, 11).want([0], module("m")).everywhere(|rank| {
         rank.importings.insert("m".into(), Importing::Raises);
-        rank.records.insert(Body::Module("m".into()), vec![module("m")]);
+        rank.records.insert(Thing::Module("m".into()), vec![module("m")]);
     });
     check(&scenario);
 }

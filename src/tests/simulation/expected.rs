@@ -1,42 +1,57 @@
 //! The verdicts that a scenario must come to: from what its ranks have and let fail, not from the machine.
+//!
+//! What fails by itself is `failing`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::host::Thing;
+use super::failing::State;
 use super::run::Run;
-use super::scenario::{Content, Importing, Opening, Scenario};
+use super::scenario::{Content, Scenario};
+use super::thing::Thing;
 use crate::error::Phase;
 use crate::outcome::{Cause, Verdict};
 use crate::plan::{Item, What};
 use crate::ranks::RankSet;
 use crate::request::OpenFlags;
+use crate::round::Report;
 
-/// Each item has the verdict that the scenario gives it, with exactly the ranks that fail.
+/// An item of the report, and what the scenario lets happen to it.
+struct Entry<'a> {
+    item: &'a Item,
+    verdict: &'a Verdict,
+    thing: Thing,
+    pass: u32,
+    /// In which phases and on which ranks it fails by itself.
+    phases: Vec<Phase>,
+    failing: RankSet,
+}
+
+/// Each item has the verdict that the scenario gives it: undone with exactly the ranks that fail, or because something that
+/// its code asked for is undone, or committed.
 pub fn verdicts(scenario: &Scenario, run: &Run, wrong: &mut Vec<String>) {
-    let mut seen: BTreeMap<Thing, usize> = BTreeMap::new();
-    for (item, verdict) in &run.report().items {
-        let thing = Thing::of(&item.what);
-        // The same thing may be asked for again in a later pass.
-        let turn = seen.entry(thing.clone()).or_default();
-        let pass = passes(run, &thing).into_iter().nth(*turn).unwrap_or(0);
-        *turn += 1;
-        let global = |content: Content| run.ranks[0].host.global.get(&content).is_some_and(|&since| since <= pass);
-        let (phases, failing) = expected(scenario, item, &thing, global);
+    let entries = entries(scenario, run);
+    let undone = undone(run, &entries);
+    for (entry, undone) in entries.iter().zip(undone) {
+        let Entry { item, verdict, thing, pass, phases, failing } = entry;
         let told = match verdict {
             Verdict::Committed => RankSet::default(),
             Verdict::Undone(causes) => ranks_of(causes),
         };
-        if told != failing || (*verdict == Verdict::Committed) != failing.is_empty() {
+        if failing.is_empty() && undone {
+            let asking = |cause: &Cause| cause.failure.message.starts_with("it asks for `");
+            if !matches!(verdict, Verdict::Undone(causes) if !causes.is_empty() && causes.iter().all(asking)) {
+                wrong.push(format!("{thing:?}: what it asked for is undone, told {verdict:?}"));
+            }
+        } else if told != *failing || (**verdict == Verdict::Committed) != failing.is_empty() {
             wrong.push(format!("{thing:?}: expected failures on {failing}, told {verdict:?}"));
-        }
-        if let Verdict::Undone(causes) = verdict
+        } else if let Verdict::Undone(causes) = verdict
             && causes.iter().any(|cause| !phases.contains(&cause.failure.phase))
         {
             wrong.push(format!("{thing:?}: expected {phases:?}, told {causes:?}"));
         }
         for copies in &item.copies {
             let known = match thing {
-                Thing::Library(content) => scenario.ranks[copies.rank as usize].copies.get(&content),
+                Thing::Library(content) => scenario.ranks[copies.rank as usize].copies.get(content),
                 _ => None,
             };
             let told = item.copies.iter().filter(|other| other.rank == copies.rank).count();
@@ -44,8 +59,69 @@ pub fn verdicts(scenario: &Scenario, run: &Run, wrong: &mut Vec<String>) {
                 wrong.push(format!("{thing:?}: copies {:?}", item.copies));
             }
         }
-        asked(run, item, pass, wrong);
+        asked(run, item, *pass, wrong);
     }
+}
+
+fn entries<'a>(scenario: &Scenario, run: &'a Run) -> Vec<Entry<'a>> {
+    let mut seen: BTreeMap<Thing, usize> = BTreeMap::new();
+    let mut committed: BTreeSet<Content> = run.before.committed.keys().copied().collect();
+    let mut entries: Vec<Entry> = Vec::new();
+    // Of the running pass, which sees none of them.
+    let mut counted = 0;
+    for (item, verdict) in &run.report().items {
+        let thing = Thing::of(&item.what);
+        // The same thing may be asked for again in a later pass.
+        let turn = seen.entry(thing.clone()).or_default();
+        let pass = passes(run, &thing).into_iter().nth(*turn).unwrap_or(0);
+        *turn += 1;
+        while counted < entries.len() && entries[counted].pass < pass {
+            let entry = &entries[counted];
+            counted += 1;
+            match (&entry.thing, entry.failing.is_empty()) {
+                (Thing::Unload(content), true) => {
+                    committed.remove(content);
+                }
+                (thing, true) => committed.extend(thing.carries()),
+                _ => {}
+            }
+        }
+        let global = |content: Content| run.ranks[0].host.global.get(&content).is_some_and(|&since| since <= pass);
+        let staged = run.ranks[0].host.staging.contains(&pass);
+        let state = State { scenario, item, pass, committed: &committed, global: &global, staged };
+        let (phases, failing) = state.expected(&thing, run);
+        entries.push(Entry { item, verdict, thing, pass, phases, failing });
+    }
+    entries
+}
+
+/// From failures to whoever asked for what failed, until nothing changes.
+fn undone(run: &Run, entries: &[Entry]) -> Vec<bool> {
+    let asks: Vec<&(Thing, What)> = run.ranks.iter().flat_map(|rank| &rank.host.asks).collect();
+    let mut undone: Vec<bool> = entries.iter().map(|entry| !entry.failing.is_empty()).collect();
+    loop {
+        let lost = |what: &What| {
+            let told = entries.iter().zip(&undone).filter(|(_, undone)| **undone);
+            told.into_iter().any(|(entry, _)| answers(&entry.item.what, what))
+        };
+        let next = entries.iter().zip(&undone).position(|(entry, undone)| {
+            let asked = |(asker, what): &&(Thing, What)| stands_for(&entry.thing, asker) && lost(what);
+            !undone && asks.iter().copied().any(|ask| asked(&ask))
+        });
+        let Some(next) = next else { return undone };
+        undone[next] = true;
+    }
+}
+
+/// What a library asks for is asked for by everything that needs the library.
+fn stands_for(thing: &Thing, asker: &Thing) -> bool {
+    thing == asker || matches!(asker, Thing::Library(content) if thing.carries() == Some(*content))
+}
+
+/// Whether all that stands for an asker is undone.
+pub fn is_undone(report: &Report, asker: &Thing) -> bool {
+    let mut standing = report.items.iter().filter(|(item, _)| stands_for(&Thing::of(&item.what), asker)).peekable();
+    standing.peek().is_some() && standing.all(|(_, verdict)| *verdict != Verdict::Committed)
 }
 
 /// The passes that had this thing in their plan.
@@ -104,41 +180,6 @@ fn flags_of(what: &What) -> Option<OpenFlags> {
 
 fn ranks_of(causes: &[Cause]) -> RankSet {
     causes.iter().flat_map(|cause| cause.ranks.iter()).collect()
-}
-
-/// In which phases and on which ranks an item must fail; on none: it must be committed.
-fn expected(
-    scenario: &Scenario,
-    item: &Item,
-    thing: &Thing,
-    global: impl Fn(Content) -> bool,
-) -> (&'static [Phase], RankSet) {
-    let ranks = |fails: &dyn Fn(u32) -> bool| (0..scenario.size()).filter(|&rank| fails(rank)).collect::<RankSet>();
-    let spec = |rank: u32| &scenario.ranks[rank as usize];
-    match thing {
-        Thing::Unfound(_) => (&[Phase::Resolve], ranks(&|_| true)),
-        Thing::Invalid(_) | Thing::Callback(_) => (&[Phase::Call], item.holders.clone()),
-        Thing::Module(name) => {
-            let fails = |rank| match spec(rank).importing(name) {
-                Importing::Works => false,
-                Importing::Raises => true,
-                Importing::Needs(other) => !global(other),
-            };
-            (&[Phase::Import], ranks(&fails))
-        }
-        Thing::Library(content) => {
-            let lacking = ranks(&|rank| !spec(rank).has(*content));
-            if !lacking.is_empty() {
-                return (&[Phase::Stage], lacking);
-            }
-            let fails = |rank| match spec(rank).opening(*content) {
-                Opening::Works => false,
-                Opening::Fails | Opening::Panics => true,
-                Opening::Needs(other) => !global(other),
-            };
-            (&[Phase::Open], ranks(&fails))
-        }
-    }
 }
 
 /// Whether an item of the report is about what a rank asked for.

@@ -1,8 +1,8 @@
 //! Every phase, on every rank of one to eight, with every fault of that phase; and damaged shares.
 
-use super::host::Thing;
 use super::oracle::check;
 use super::scenario::{Importing, OTHER, Opening, Rank, Scenario, global, library, module, path};
+use super::thing::Thing;
 use crate::comm::sim::{Broadcasts, Damage, Fault};
 use crate::error::Phase;
 use crate::outcome::{Failures, Verdict};

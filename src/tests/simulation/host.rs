@@ -1,67 +1,82 @@
-//! One rank's fake files, loader and interpreter: what a driver does for the machine, with a log of it.
+//! One rank's process and session: what a driver does for the machine, with a log of it.
+//!
+//! It follows `session/jobs` and `session/register`. Opening is in `loader`, plugins are in `tables`, verdicts in `settle`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::scenario::{Body, Content, Importing, Opening, Rank, content, identity};
+use super::scenario::{Content, Rank, content, identity};
+use super::tables::{Met, Slot};
+use super::thing::Thing;
 use crate::error::Phase;
 use crate::outcome::Failure;
-use crate::plan::{Callback, Copies, Item, Library, Plan, What};
+use crate::plan::{Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
 use crate::round::{Done, Job};
 use crate::task::Shapes;
 
-/// What becomes visible or does not.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Thing {
-    /// By content.
-    Library(Content),
-    /// By name.
-    Module(String),
-    /// A library that nobody found.
-    Unfound(Vec<String>),
-    /// By its tag.
-    Callback(u64),
-    /// A bad call.
-    Invalid(String),
+/// A request that no plan has yet.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    request: Request,
+    /// Whose code asked for it.
+    asker: Option<Thing>,
 }
 
-impl Thing {
-    /// What an item is about.
-    pub fn of(what: &What) -> Thing {
-        match what {
-            What::Library(Library { identity: Some(identity), .. }) => Thing::Library(content(identity)),
-            What::Library(library) => Thing::Unfound(library.spellings.clone()),
-            What::Module { name } => Thing::Module(name.clone()),
-            What::Callback(callback) => Thing::Callback(callback.tag),
-            What::Unload(_) => Thing::Invalid("unload".into()),
-            What::Invalid { message } => Thing::Invalid(message.clone()),
-        }
-    }
+/// A library that the session has on every rank.
+pub struct Held {
+    pub flags: OpenFlags,
+    /// Committed first in this call.
+    pub call: u32,
+    /// By these items.
+    pub by: BTreeSet<Key>,
 }
 
-/// One rank's loader and interpreter.
+/// One rank's process: loader, interpreter, session.
+#[derive(Default)]
 pub struct Host {
     rank: u32,
     pub spec: Rank,
     /// Recorded, and in no plan yet.
-    pub pending: Vec<Request>,
-    /// Passes so far.
+    pub pending: Vec<Pending>,
+    /// Calls so far.
+    pub call: u32,
+    /// Passes of this call so far.
     pub pass: u32,
-    /// What this rank asked for, in which pass.
+    /// What this rank asked for, in which pass of this call.
     pub asked: Vec<(u32, What)>,
-    /// What was opened or imported, or tried, in which pass.
+    /// The same, where a plugin or a callback asked.
+    pub asks: Vec<(Thing, What)>,
+    /// What was opened or imported, or tried, in which pass of this call.
     pub tried: Vec<(u32, Thing)>,
+    /// Passes of this call that staged.
+    pub staging: BTreeSet<u32>,
+    /// What was said about tables, by pass and item; of the last batch with that item.
+    pub notes: BTreeMap<(u32, Thing), BTreeSet<String>>,
     /// Opened or imported successfully, visible or not.
-    loaded: BTreeSet<Thing>,
+    pub loaded: BTreeSet<Thing>,
     /// Started their constructors and failed: never started again.
-    wrecked: BTreeSet<Content>,
+    pub wrecked: BTreeSet<Content>,
+    /// How callbacks went, committed or not: none runs twice.
+    pub outcomes: BTreeMap<Thing, Result<(), Failure>>,
+    /// Tasks that each plugin's table has by now.
+    pub tables: BTreeMap<Content, u32>,
     /// Undone.
     pub parked: BTreeSet<Thing>,
-    /// Visible.
+    /// Committed.
     pub visible: BTreeSet<Thing>,
-    /// Visible with RTLD_GLOBAL, since which pass.
+    /// Visible with RTLD_GLOBAL, since which pass of this call.
     pub global: BTreeMap<Content, u32>,
-    /// How often constructors and successful module bodies ran.
+    /// Libraries that every rank has.
+    pub committed: BTreeMap<Content, Held>,
+    /// Callbacks that every rank has run, since which call.
+    pub called: BTreeMap<Thing, u32>,
+    /// Plugins that the session knows.
+    pub met: Vec<Met>,
+    /// Committed in this call: they get their numbers at its end.
+    pub staged: Vec<Slot>,
+    /// By number.
+    pub registry: Vec<Slot>,
+    /// How often constructors, callbacks and successful module bodies ran.
     pub runs: BTreeMap<Thing, u32>,
     /// What the machine should not have asked for.
     pub complaints: Vec<String>,
@@ -69,46 +84,70 @@ pub struct Host {
 
 impl Host {
     pub fn new(rank: u32, spec: Rank) -> Self {
-        let pending = spec.wishes.clone();
-        Host {
-            rank,
-            spec,
-            pending,
-            pass: 0,
-            asked: Vec::new(),
-            tried: Vec::new(),
-            loaded: BTreeSet::new(),
-            wrecked: BTreeSet::new(),
-            parked: BTreeSet::new(),
-            visible: BTreeSet::new(),
-            global: BTreeMap::new(),
-            runs: BTreeMap::new(),
-            complaints: Vec::new(),
-        }
+        let mut host = Host { rank, ..Host::default() };
+        host.begin_call(spec);
+        host
+    }
+
+    /// The same process, in the session's next call.
+    pub fn begin_call(&mut self, spec: Rank) {
+        self.pending.extend(spec.wishes.iter().map(|wish| Pending { request: wish.clone(), asker: None }));
+        self.spec = spec;
+        self.call += 1;
+        self.pass = 0;
+        self.asked.clear();
+        self.asks.clear();
+        self.tried.clear();
+        self.staging.clear();
+        self.notes.clear();
+        self.global.values_mut().for_each(|since| *since = 0);
     }
 
     /// Does a job, as a driver would.
     pub fn run(&mut self, job: Job) -> Done {
         match job {
             Job::Gather => self.gather(),
-            Job::Stage(items) => self.each(items, Host::stage),
-            Job::Open(items) => self.each(items, Host::open),
-            Job::Import(items) => self.each(items, |host, item| host.import(item)),
+            Job::Stage(items) => {
+                self.staging.insert(self.pass);
+                let failed = self.each(&items, Host::stage);
+                Done::Tried { failed, more: self.more(), shapes: Shapes::default() }
+            }
+            Job::Open(items) => {
+                let failed = self.each(&items, Host::open);
+                let (failed, shapes) = self.register(&items, failed);
+                Done::Tried { failed, more: self.more(), shapes }
+            }
+            Job::Import(items) => {
+                let failed = self.each(&items, Host::import);
+                let shapes = self.shapes(&items, &failed, &[]);
+                Done::Tried { failed, more: self.more(), shapes }
+            }
             Job::Settle { commit, undo, freeze } => self.settle(&commit, &undo, freeze),
             Job::Conclude { revoke } => self.conclude(&revoke),
         }
     }
 
-    /// What is loaded and neither visible nor undone.
-    pub fn undecided(&self) -> impl Iterator<Item = &Thing> {
-        self.loaded.iter().filter(|thing| !self.visible.contains(thing) && !self.parked.contains(thing))
+    fn more(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Code of a library, a module or a callback asks for something.
+    pub fn record(&mut self, requests: &[Request], asker: Option<&Thing>) {
+        self.pending.extend(requests.iter().map(|request| Pending { request: request.clone(), asker: asker.cloned() }));
     }
 
     fn gather(&mut self) -> Done {
         self.pass += 1;
         let mut plan = Plan::default();
-        for wish in std::mem::take(&mut self.pending) {
-            let item = self.identify(wish);
+        for Pending { request, asker } in std::mem::take(&mut self.pending) {
+            let mut item = self.identify(request);
+            if self.has(&item, asker.is_some()) {
+                continue;
+            }
+            if let Some(asker) = asker {
+                item.asked_by.push(key_of(&asker));
+                self.asks.push((asker, item.what.clone()));
+            }
             plan.add(item);
         }
         if let Some(given) = self.spec.gathered.take() {
@@ -118,48 +157,57 @@ impl Host {
         Done::Gathered(plan)
     }
 
+    /// Whether every rank has it already. What this very call has committed may still be undone: who asks for that must
+    /// be known to all.
+    fn has(&self, item: &Item, asked: bool) -> bool {
+        let settled = |call: u32| !asked || call < self.call;
+        match &item.what {
+            What::Library(Library { identity: Some(identity), flags, .. }) => {
+                let global = flags.contains(OpenFlags::GLOBAL);
+                let covers = |held: &&Held| !global || held.flags.contains(OpenFlags::GLOBAL);
+                let held = self.committed.get(&content(identity)).filter(covers);
+                item.copies.is_empty() && held.is_some_and(|held| settled(held.call))
+            }
+            What::Callback(_) => self.called.get(&Thing::of(&item.what)).is_some_and(|call| settled(*call)),
+            _ => false,
+        }
+    }
+
     fn identify(&self, wish: Request) -> Item {
         let mut copies = Vec::new();
+        let found = |spelling: String, flags: OpenFlags| {
+            let (path, content) = self.spec.find(&spelling).unzip();
+            Library { identity: content.map(identity), spellings: vec![spelling], path, flags: flags.settled() }
+        };
         let what = match wish {
             Request::Library { spelling, flags, .. } => {
-                let found = self.spec.find(&spelling);
-                if let Some(paths) = found.as_ref().and_then(|(_, content)| self.spec.copies.get(content)) {
+                let library = found(spelling, flags);
+                let content = library.identity.as_ref().map(content);
+                if let Some(paths) = content.and_then(|content| self.spec.copies.get(&content)) {
                     copies.push(Copies { rank: self.rank, paths: paths.clone() });
                 }
-                let (path, content) = found.unzip();
-                let flags = flags.settled();
-                What::Library(Library { identity: content.map(identity), spellings: vec![spelling], path, flags })
+                What::Library(library)
             }
             Request::Module { name } => What::Module { name },
             Request::Callback { code, tag } => What::Callback(Callback::new(code, tag)),
-            Request::Unload { spelling } => {
-                What::Unload(Library { identity: None, spellings: vec![spelling], path: None, flags: OpenFlags::NOW })
-            }
+            Request::Unload { spelling } => What::Unload(found(spelling, OpenFlags::NOW)),
             Request::Invalid { message } => What::Invalid { message },
         };
         Item { copies, ..Item::new(what, self.rank) }
     }
 
-    fn each<T>(&mut self, work: Vec<(u32, T)>, mut one: impl FnMut(&mut Host, &T) -> Result<(), Failure>) -> Done {
-        let mut failed = Vec::new();
-        for (index, item) in work {
-            let tried = std::panic::AssertUnwindSafe(|| one(self, &item));
-            let outcome = std::panic::catch_unwind(tried);
-            match outcome {
-                Ok(Ok(())) => {}
-                Ok(Err(failure)) => failed.push((index, failure)),
-                Err(_) => failed.push((index, Failure::new(Phase::Open, "panicked"))),
-            }
-        }
-        Done::Tried { failed, more: !self.pending.is_empty(), shapes: Shapes::default() }
-    }
-
     fn stage(&mut self, item: &Item) -> Result<(), Failure> {
-        let What::Library(library) = &item.what else {
-            self.complaints.push(format!("asked to stage `{}`", item.name()));
-            return Ok(());
+        let thing = Thing::of(&item.what);
+        self.tried.push((self.pass, thing.clone()));
+        let library = match &item.what {
+            What::Library(library) => library.clone(),
+            What::Callback(callback) if callback.library().is_some() => callback.library().unwrap(),
+            What::Unload(_) => return Ok(()),
+            _ => {
+                self.complaints.push(format!("asked to stage `{}`", item.name()));
+                return Ok(());
+            }
         };
-        self.tried.push((self.pass, Thing::of(&item.what)));
         let Some(identity) = &library.identity else {
             return Err(Failure::new(Phase::Resolve, "not found"));
         };
@@ -172,102 +220,22 @@ impl Host {
             instead.map_or("missing".into(), |(path, _)| format!("{path} has other content")),
         ))
     }
+}
 
-    fn open(&mut self, item: &Item) -> Result<(), Failure> {
-        let thing = Thing::of(&item.what);
-        self.tried.push((self.pass, thing.clone()));
-        let Thing::Library(content) = thing else {
-            return Err(Failure::new(Phase::Resolve, "not found"));
-        };
-        if !self.spec.has(content) {
-            self.complaints.push(format!("asked to open `{}`, which was staged nowhere", item.name()));
+/// The key under which code asks: constructors and tables for their library, callbacks for themselves.
+pub fn key_of(asker: &Thing) -> Key {
+    let request = match asker {
+        Thing::Library(content) => {
+            let identity = Some(identity(*content));
+            let library = Library { identity, spellings: Vec::new(), path: None, flags: OpenFlags::NOW };
+            return Item::new(What::Library(library), 0).place_key();
         }
-        if self.loaded.contains(&thing) {
-            return Ok(());
-        }
-        if self.wrecked.contains(&content) {
-            return Err(Failure::new(Phase::Open, "panicked"));
-        }
-        match self.spec.opening(content) {
-            Opening::Works => {}
-            Opening::Needs(other) if self.global.contains_key(&other) => {}
-            Opening::Needs(_) => return Err(Failure::new(Phase::Open, "undefined symbol")),
-            Opening::Fails => return Err(Failure::new(Phase::Open, "cannot open")),
-            Opening::Panics => {
-                self.wrecked.insert(content);
-                self.body(Body::Library(content), thing);
-                // Without the panic hook, which would print.
-                std::panic::resume_unwind(Box::new("a constructor"));
-            }
-        }
-        self.loaded.insert(thing.clone());
-        self.body(Body::Library(content), thing);
-        Ok(())
-    }
-
-    fn import(&mut self, item: &Item) -> Result<(), Failure> {
-        let name = item.name();
-        let thing = Thing::of(&item.what);
-        self.tried.push((self.pass, thing.clone()));
-        if self.loaded.contains(&thing) {
-            return Ok(());
-        }
-        let works = match self.spec.importing(name) {
-            Importing::Works => true,
-            Importing::Needs(other) => self.global.contains_key(&other),
-            Importing::Raises => false,
-        };
-        if !works {
-            let recorded = self.spec.records.get(&Body::Module(name.into())).cloned();
-            self.pending.extend(recorded.unwrap_or_default());
-            return Err(Failure::import("ImportError: no", Some("Traceback".into())));
-        }
-        self.loaded.insert(thing.clone());
-        self.body(Body::Module(name.into()), thing);
-        Ok(())
-    }
-
-    fn body(&mut self, body: Body, thing: Thing) {
-        *self.runs.entry(thing).or_default() += 1;
-        self.pending.extend(self.spec.records.get(&body).cloned().unwrap_or_default());
-    }
-
-    fn conclude(&mut self, revoke: &[Item]) -> Done {
-        for item in revoke {
-            let thing = Thing::of(&item.what);
-            if !self.visible.remove(&thing) {
-                self.complaints.push(format!("asked to revoke `{}`, which is not committed", item.name()));
-            }
-            self.parked.insert(thing);
-        }
-        Done::Settled
-    }
-
-    fn settle(&mut self, commit: &[Item], undo: &[Item], freeze: bool) -> Done {
-        if freeze {
-            self.complaints.push("asked to freeze what nobody has".into());
-        }
-        for item in commit {
-            let thing = Thing::of(&item.what);
-            if !self.loaded.contains(&thing) {
-                self.complaints.push(format!("asked to commit `{}`, which is not loaded", item.name()));
-            }
-            if let (What::Library(library), Thing::Library(content)) = (&item.what, &thing)
-                && library.flags.contains(OpenFlags::GLOBAL)
-            {
-                self.global.entry(*content).or_insert(self.pass);
-            }
-            self.parked.remove(&thing);
-            self.visible.insert(thing);
-        }
-        for item in undo {
-            let thing = Thing::of(&item.what);
-            if self.visible.contains(&thing) {
-                self.complaints.push(format!("asked to undo `{}`, which was committed", item.name()));
-            } else if self.loaded.contains(&thing) {
-                self.parked.insert(thing);
-            }
-        }
-        Done::Settled
+        Thing::Native(content, tag) => super::plugin::native(*content, *tag),
+        Thing::Python(tag) => super::plugin::python(*tag),
+        other => panic!("{other:?} asks for nothing"),
+    };
+    match request {
+        Request::Callback { code, tag } => Callback::new(code, tag).key(),
+        other => panic!("{other:?} is no callback"),
     }
 }

@@ -4,10 +4,10 @@
 
 use fastrand::Rng;
 
-use super::host::Thing;
 use super::oracle::{check, violations};
 use super::run::run;
-use super::scenario::{Body, Content, Importing, OTHER, Opening, Scenario, module, path, spelled};
+use super::scenario::{Content, Importing, OTHER, Opening, Scenario, module, path, spelled};
+use super::thing::Thing;
 use crate::comm::sim::{Damage, Fault};
 use crate::request::{OpenFlags, Request};
 use crate::wire::Message;
@@ -100,8 +100,8 @@ fn wants(scenario: &mut Scenario, market: &Market, random: &mut Rng) {
 fn records(scenario: &mut Scenario, market: &Market, random: &mut Rng) {
     for _ in 0..random.usize(0..3) {
         let body = match random.bool() && market.contents > 0 {
-            true => Body::Library(random.u32(..market.contents)),
-            false => Body::Module(format!("m{}", random.usize(..4))),
+            true => Thing::Library(random.u32(..market.contents)),
+            false => Thing::Module(format!("m{}", random.usize(..4))),
         };
         let wishes = market.wishes(random, 2);
         let share = random.u8(1..=3);

@@ -1,7 +1,11 @@
 //! Steps the ranks of a scenario in a seeded order until all have ended, or none can go on.
 
-use super::host::{Host, Thing};
-use super::scenario::Scenario;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::host::Host;
+use super::scenario::{Content, Scenario};
+use super::tables::Slot;
+use super::thing::Thing;
 use crate::comm::sim::{SimComm, World};
 use crate::comm::{Collective, Comm, Local};
 use crate::outcome::Verdict;
@@ -32,11 +36,17 @@ pub struct SimRank {
 
 impl SimRank {
     pub fn new(world: &World, rank: u32, scenario: &Scenario) -> Self {
-        let spec = scenario.ranks[rank as usize].clone();
+        let host = Host::new(rank, scenario.ranks[rank as usize].clone());
+        SimRank::with(world, rank, scenario, host)
+    }
+
+    fn with(world: &World, rank: u32, scenario: &Scenario, host: Host) -> Self {
+        let spec = &host.spec;
         let mut round = Round::new(rank, scenario.size(), spec.serial);
         round.skip_vote_on_failure = spec.skips_vote_on_failure;
+        round.skip_compare_when_unchanged = spec.skips_compare_when_unchanged;
         let next = Next::Ask(round.step(Given::Start));
-        SimRank { comm: world.comm(rank), round, host: Host::new(rank, spec), next, exchanges: 0, ended: None }
+        SimRank { comm: world.comm(rank), round, host, next, exchanges: 0, ended: None }
     }
 
     /// Whether the next thing it does is to start a collective.
@@ -92,13 +102,46 @@ pub struct Run {
     pub failures: Vec<String>,
     /// Turns of all ranks together.
     pub turns: u32,
+    /// What the session had before, on every rank.
+    pub before: Before,
+}
+
+/// What a session has between two calls.
+#[derive(Default)]
+pub struct Before {
+    pub visible: BTreeSet<Thing>,
+    /// Libraries, and whether with RTLD_GLOBAL.
+    pub committed: BTreeMap<Content, bool>,
+    pub registry: Vec<Slot>,
 }
 
 /// Runs a scenario to its end.
 pub fn run(scenario: &Scenario) -> Run {
+    let spec = |rank: u32| scenario.ranks[rank as usize].clone();
+    go(scenario, (0..scenario.size()).map(|rank| Host::new(rank, spec(rank))).collect(), Before::default())
+}
+
+/// The next call of the session that has come to its end in `last`, in the same processes.
+pub fn run_next(last: Run, scenario: &Scenario) -> Run {
+    let mut hosts: Vec<Host> = last.ranks.into_iter().map(|rank| rank.host).collect();
+    let first = &hosts[0];
+    let global = |content| first.global.contains_key(content);
+    let before = Before {
+        visible: first.visible.clone(),
+        committed: first.committed.keys().map(|content| (*content, global(content))).collect(),
+        registry: first.registry.clone(),
+    };
+    for (host, spec) in hosts.iter_mut().zip(&scenario.ranks) {
+        host.begin_call(spec.clone());
+    }
+    go(scenario, hosts, before)
+}
+
+fn go(scenario: &Scenario, hosts: Vec<Host>, before: Before) -> Run {
     let size = scenario.size();
     let world = World::new(size, scenario.seed, scenario.broadcasts, scenario.faults.clone());
-    let mut ranks: Vec<SimRank> = (0..size).map(|rank| SimRank::new(&world, rank, scenario)).collect();
+    let ranks = (0..size).zip(hosts).map(|(rank, host)| SimRank::with(&world, rank, scenario, host));
+    let mut ranks: Vec<SimRank> = ranks.collect();
     let mut random = fastrand::Rng::with_seed(!scenario.seed);
     let mut live: Vec<u32> = (0..size).collect();
     let mut turns = 0;
@@ -122,7 +165,7 @@ pub fn run(scenario: &Scenario) -> Run {
     if turns == MOST_TURNS {
         failures.push(format!("no end after {turns} turns"));
     }
-    Run { world, ranks, failures, turns }
+    Run { world, ranks, failures, turns, before }
 }
 
 impl Run {

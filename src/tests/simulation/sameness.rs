@@ -1,9 +1,9 @@
 //! What is the same library and what is not, whatever it is called and wherever it is.
 
 use super::claims::cause;
-use super::host::Thing;
 use super::oracle::check;
 use super::scenario::{Content, OTHER, Rank, Scenario, identity, library, path, spelled};
+use super::thing::Thing;
 use crate::outcome::Verdict;
 use crate::plan::{Item, Library, Plan, What};
 use crate::ranks::RankSet;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::plugin::{Calling, Plugin};
+use super::thing::Thing;
 use crate::comm::sim::{Broadcasts, Fault};
 use crate::identity::Identity;
 use crate::plan::Plan;
@@ -34,15 +36,6 @@ pub enum Importing {
     Needs(Content),
 }
 
-/// Code that runs while something is loaded, and may record requests.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Body {
-    /// Constructors.
-    Library(Content),
-    /// A module's.
-    Module(String),
-}
-
 /// One rank.
 #[derive(Clone, Debug, Default)]
 pub struct Rank {
@@ -58,14 +51,22 @@ pub struct Rank {
     pub openings: BTreeMap<Content, Opening>,
     /// Modules that do not simply work.
     pub importings: BTreeMap<String, Importing>,
-    /// What code records while it runs.
-    pub records: BTreeMap<Body, Vec<Request>>,
+    /// What code records while it runs: a constructor, a module's body, a callback.
+    pub records: BTreeMap<Thing, Vec<Request>>,
+    /// Tasks that code adds to a plugin while it runs.
+    pub grows: BTreeMap<Thing, (Content, u32)>,
+    /// Libraries that are plugins.
+    pub plugins: BTreeMap<Content, Plugin>,
+    /// Callbacks that do not simply work.
+    pub callings: BTreeMap<Thing, Calling>,
     /// Paths that the program opened itself, where they are more than one.
     pub copies: BTreeMap<Content, Vec<String>>,
     /// How many rounds of the session it has been through.
     pub serial: u64,
-    /// The put-back bug.
+    /// The first put-back bug.
     pub skips_vote_on_failure: bool,
+    /// The second.
+    pub skips_compare_when_unchanged: bool,
 }
 
 impl Rank {
@@ -88,6 +89,11 @@ impl Rank {
     /// How importing goes.
     pub fn importing(&self, module: &str) -> Importing {
         self.importings.get(module).copied().unwrap_or(Importing::Works)
+    }
+
+    /// Whether a callback goes well.
+    pub fn calls(&self, callback: &Thing) -> bool {
+        self.callings.get(callback).is_none_or(|calling| *calling == Calling::Works)
     }
 }
 
@@ -130,6 +136,22 @@ impl Scenario {
     pub fn all_want(self, wish: Request) -> Self {
         let size = self.size();
         self.want(0..size, wish)
+    }
+
+    /// On every rank this library is a plugin.
+    pub fn plugin(self, content: Content, plugin: Plugin) -> Self {
+        self.everywhere(|rank| {
+            rank.plugins.insert(content, plugin.clone());
+        })
+    }
+
+    /// The next call of the same session: other wishes, nothing else.
+    pub fn next(&self) -> Self {
+        let next = Scenario { seed: self.seed + 1, ..self.clone() };
+        next.everywhere(|rank| {
+            rank.wishes.clear();
+            rank.serial += 1;
+        })
     }
 
     /// Something else is different on every rank.

@@ -249,12 +249,9 @@ def test_what_is_registered_in_a_block_or_a_body_travels_with_the_next_round(run
     expected = ["in a block", "by the session", "in a body"]
     for told in run("callback_recorded", 3, files={"registers.py": REGISTERS}).good(3):
         assert told["runs"] == ([*["refused"], *expected] if told["rank"] == 0 else expected)
-        assert told["report"] == [
-            "callback __main__:note",
-            "callback __main__:note",
-            "callback registers:note",
-        ]
-        assert told["asked"] == [0]
+        names = ["callback __main__:note", "callback __main__:note", "callback registers:note"]
+        # The body, which the other ranks run for the callback's sake, may ask once more.
+        assert told["report"][:3] == [[name, [0]] for name in names]
 
 
 def test_code_that_cannot_be_named_keeps_nobody_waiting(run):

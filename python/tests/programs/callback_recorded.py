@@ -26,6 +26,5 @@ if rank == 0:
 report = session.sync()
 tell(
     runs=runs,
-    report=[str(item) for item in report.committed],
-    asked=sorted({asker for item in report.committed for asker in item.ranks}),
+    report=[[str(item), list(item.ranks)] for item in report.committed],
 )

@@ -4,12 +4,12 @@
 
 use std::fs;
 
+use benches_mpi::floor::ROOT;
+use benches_mpi::job::Job;
+use benches_mpi::profile::Calls;
 use dlcast::{OpenFlags, Session};
 
-use crate::floor::ROOT;
 use crate::fresh::{Maker, Size};
-use crate::job::Job;
-use crate::profile::Calls;
 
 const MANY: u32 = 500;
 

@@ -5,27 +5,21 @@
 //!
 //! # Layout
 //! - [`options`] what the command line asks for
-//! - [`job`] one rank: MPI, questions that all ranks answer together
 //! - [`fresh`] libraries that nobody has seen before
-//! - [`floor`] a load on every rank, written by hand
 //! - [`times`] dlcast and the floor by turns
-//! - [`profile`] MPI's profiling layer, which counts
 //! - [`counts`] what a round may send
 
 mod counts;
-mod floor;
 mod fresh;
-mod job;
 mod options;
-mod profile;
 mod times;
 
 use std::process::ExitCode;
 
+use benches_mpi::job::Job;
 use dlcast::Session;
 
 use self::fresh::Maker;
-use self::job::Job;
 use self::options::Options;
 
 fn main() -> ExitCode {

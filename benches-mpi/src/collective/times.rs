@@ -7,9 +7,11 @@ use std::path::Path;
 
 use dlcast::{OpenFlags, Session};
 
-use crate::floor::{Floor, ROOT, Style};
+use benches_mpi::floor::{Floor, ROOT, Style};
+use benches_mpi::job::{Job, Took};
+use benches_mpi::statistics::{median, quartile, ratios};
+
 use crate::fresh::{Maker, Size};
-use crate::job::{Job, Took};
 
 /// Who names which library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub fn run(job: &Job, session: &Session, maker: &mut Maker, pairs: usize) {
         "
 Time until the last rank has a library that nobody has seen before, in ms: medians of {pairs} loads of each kind by turns.
 By hand: the same number of collectives (non-blocking, then MPI_Wait), one digest a node, one dlopen a rank; no deadline, no
-undoing, no comparison. Blocking: by hand with MPI_Allreduce and MPI_Bcast. A ratio is the median of the ratios of
+undoing. Blocking: by hand with MPI_Allreduce and MPI_Bcast. A ratio is the median of the ratios of
 neighbours, with its quartiles. Processors: their time spent by all ranks together, which other programs disturb less.
 
 library  named by  |   dlcast   by hand  ratio               | blocking  ratio | processors   by hand  ratio"
@@ -113,21 +115,4 @@ fn line(case: Case, taken: &[Vec<Took>; WAYS.len()]) -> String {
         median(&processor[1]),
         median(&ratios(&processor[0], &processor[1])),
     )
-}
-
-/// How many times as long, turn by turn.
-fn ratios(ours: &[f64], theirs: &[f64]) -> Vec<f64> {
-    ours.iter().zip(theirs).map(|(ours, theirs)| ours / theirs).collect()
-}
-
-fn median(values: &[f64]) -> f64 {
-    quartile(values, 2)
-}
-
-/// The lower one, where it lies between two values.
-fn quartile(values: &[f64], number: usize) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let last = sorted.len().saturating_sub(1);
-    sorted.get(last * number / 4).copied().unwrap_or(f64::NAN)
 }

@@ -1,7 +1,7 @@
 //! A load on every rank, written by hand: as many collectives as a round has, one digest a node, one dlopen a rank.
 //!
 //! It is what somebody would write who knows that all ranks behave: nothing is checked against a deadline, nothing is
-//! undone, names are not compared, an error is a panic. So it is below what any honest version can cost.
+//! undone, an error is a panic. So it is below what any honest version can cost.
 
 use std::ffi::{CString, c_int};
 use std::fs::File;
@@ -52,7 +52,7 @@ impl Floor {
         assert_eq!(self.max(style, [0; AGREE]), [0; AGREE]);
     }
 
-    /// All ranks know the library: its digest is agreed on, every rank opens it, the outcome is agreed on.
+    /// All ranks know the library: its name and its digest are agreed on, every rank opens it, the outcome is agreed on.
     ///
     /// # Collective
     /// All ranks.
@@ -61,10 +61,14 @@ impl Floor {
         if self.leads {
             words[..4].copy_from_slice(&digest(path));
         }
+        // The digest is that of the leaders' files: without the name a rank that means another one would go unnoticed.
+        let name = number(path);
+        words[4..6].copy_from_slice(&[name, !name]);
         let agreed = self.max(style, words);
+        assert_eq!(agreed[4], !agreed[5], "two ranks have different names");
         assert!(!self.leads || agreed[..4] == words[..4], "two nodes have different files");
         let opened = open(path);
-        assert_eq!(self.max(style, [u64::from(!opened), 0]), [0, 0], "dlopen failed");
+        assert_eq!(self.max(style, [u64::from(!opened), 0, 0, 0, 0, 0]), [0; 6], "dlopen failed");
     }
 
     /// One rank knows the library: that it does is agreed on, it tells which, every node looks at its file, every rank
@@ -94,7 +98,7 @@ impl Floor {
         };
         assert_eq!(self.max(style, [u64::from(!same)]), [0], "a rank has another file");
         let opened = open(&path);
-        assert_eq!(self.max(style, [u64::from(!opened), 0]), [0, 0], "dlopen failed");
+        assert_eq!(self.max(style, [u64::from(!opened), 0, 0, 0, 0, 0]), [0; 6], "dlopen failed");
     }
 
     fn max<const N: usize>(&self, style: Style, words: [u64; N]) -> [u64; N] {
@@ -140,6 +144,12 @@ fn digest(path: &Path) -> [u64; 4] {
     hasher.update_reader(File::open(path).expect("the library was just written")).expect("it can be read");
     let digest = *hasher.finalize().as_bytes();
     std::array::from_fn(|at| u64::from_le_bytes(std::array::from_fn(|byte| digest[8 * at + byte])))
+}
+
+/// Of a name (FNV-1a).
+fn number(path: &Path) -> u64 {
+    let step = |number: u64, byte: &u8| (number ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    path.as_os_str().as_bytes().iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn open(path: &Path) -> bool {

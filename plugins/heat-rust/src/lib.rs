@@ -9,9 +9,9 @@
 //!
 //! # Layout
 //!
-//! - [`block`]: a block's size, its memory, and what can be wrong with them
-//! - [`shapes`]: what is hot in the beginning
-//! - [`solver`]: one step in time, and the total
+//! - `block`: a block's size, its memory, and what can be wrong with them
+//! - `shapes`: what is hot in the beginning
+//! - `solver`: one step in time, and the total
 
 mod block;
 mod shapes;

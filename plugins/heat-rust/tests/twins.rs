@@ -1,6 +1,6 @@
 //! Both solvers, opened side by side as a host opens plugins: the same tasks, the same bits, the same errors.
 
-use std::ffi::{CStr, OsStr, c_char};
+use std::ffi::{CStr, c_char};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::Ordering;
@@ -88,7 +88,7 @@ impl Block {
         &mut self.cells[(row * self.columns) as usize..][..self.columns as usize]
     }
 
-    /// Fills a halo row; the row of the domain next to it is a neighbour's, or else its own.
+    /// Fills a halo row with what is next to it in the domain.
     fn halo(&mut self, row: u64, next: &[f64]) {
         self.row(row).copy_from_slice(next);
     }
@@ -109,8 +109,7 @@ fn cpp(flags: &[&str]) -> Solver {
     let folder = tempfile::tempdir().unwrap();
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
     let library = folder.path().join("libheat_cpp.so");
-    let compiler = std::env::var_os("CXX").unwrap_or_else(|| OsStr::new("c++").to_owned());
-    let status = Command::new(&compiler)
+    let status = Command::new("c++")
         .args(["-std=c++17", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-ffp-contract=off", "-fPIC", "-shared"])
         .args(flags)
         .arg("-I")
@@ -119,7 +118,7 @@ fn cpp(flags: &[&str]) -> Solver {
         .arg("-o")
         .arg(&library)
         .status()
-        .unwrap_or_else(|error| panic!("cannot run {compiler:?}: {error}; apt-get install g++"));
+        .unwrap_or_else(|error| panic!("cannot run c++: {error}; apt-get install g++"));
     assert!(status.success(), "the twin does not compile");
     Solver::open(&library)
 }

@@ -57,6 +57,7 @@ def load_what_rank_0_names(argument: int) -> None:
             ctypes.CDLL(sys.argv[argument])
     report = dlcast.sync()
     (library,) = report.committed
+    assert library.ranks == (0,)
     name = os.path.basename(library.name)
     say(f"   sync: {name} committed on all {size} ranks, asked for by rank {library.ranks[0]}")
 

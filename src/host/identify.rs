@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use super::digest;
 use super::node::NodeCache;
 use crate::identity::Identity;
 use crate::layers::elf::{self, Elf, ElfError};
@@ -165,16 +166,29 @@ fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) ->
     let io = |source| IdentifyError::Io { path: path.into(), source };
     let changed = || IdentifyError::Changed { path: path.into() };
     // O_NONBLOCK: should the file have become a FIFO since it was looked at, opening it does not wait for a writer.
-    let mut file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
+    let file: File = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).map_err(io)?;
     if Stamp::of(&file.metadata().map_err(io)?) != stamp {
         return Err(changed());
     }
-    let elf = parse(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source })?;
-    io::Seek::rewind(&mut file).map_err(io)?;
-    let mut hasher = blake3::Hasher::new();
-    // In pieces that are large enough for BLAKE3's widest vectors; io::copy's are not (half the speed).
-    hasher.update_reader(&mut file).map_err(io)?;
-    if hasher.count() != stamp.size() || Stamp::of(&file.metadata().map_err(io)?) != stamp {
+    let parse = || parse(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source });
+    let hash = || digest::digest(&file, stamp.size());
+    let (elf, digest) = match digest::is_large(stamp.size()) {
+        // What is wrong with a small file is found before it is read.
+        false => (parse()?, hash()),
+        true => std::thread::scope(|scope| {
+            // It looks at the tables while this thread reads the whole; where no thread can be had, one after the other.
+            match std::thread::Builder::new().spawn_scoped(scope, parse) {
+                Ok(parser) => {
+                    let digest = hash();
+                    let elf = parser.join().unwrap_or_else(|_| parse());
+                    elf.map(|elf| (elf, digest))
+                }
+                Err(_) => parse().map(|elf| (elf, hash())),
+            }
+        })?,
+    };
+    let digest = digest.map_err(io)?.ok_or_else(changed)?;
+    if Stamp::of(&file.metadata().map_err(io)?) != stamp {
         return Err(changed());
     }
     let name = match elf.soname {
@@ -184,5 +198,5 @@ fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) ->
             real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
         }
     };
-    Ok(Identity { name, size: stamp.size(), build_id: elf.build_id, digest: *hasher.finalize().as_bytes() })
+    Ok(Identity { name, size: stamp.size(), build_id: elf.build_id, digest })
 }

@@ -9,7 +9,7 @@ use procfs::process::{MMPermissions, Process};
 
 /// The mapped areas of one moment, in the order of their addresses, neighbours of one kind joined.
 #[derive(Default)]
-struct Memory {
+pub struct Memory {
     readable: Vec<Range<usize>>,
     code: Vec<Range<usize>>,
 }
@@ -21,35 +21,24 @@ pub fn look() {
     *SEEN.write().unwrap_or_else(PoisonError::into_inner) = Memory::now();
 }
 
-/// Whether `count` values of `T` can be read side by side from `address` on.
-pub fn holds<T>(address: usize, count: usize) -> bool {
-    match count.checked_mul(size_of::<T>()) {
-        Some(bytes) => {
-            let there = |memory: &Memory| end_of(&memory.readable, address) - address >= bytes;
-            address.is_multiple_of(align_of::<T>()) && ask(there, |&there| there)
-        }
-        None => false,
+/// Asks the last snapshot; where that does not say yes, a new one.
+pub fn ask<T>(question: impl Fn(&Memory) -> Option<T>) -> Option<T> {
+    if let Some(answer) = question(&SEEN.read().unwrap_or_else(PoisonError::into_inner)) {
+        return Some(answer);
     }
+    look();
+    question(&SEEN.read().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// How many bytes, of `most`, can be read from `address` on.
-pub fn readable(address: usize, most: usize) -> usize {
-    ask(|memory| end_of(&memory.readable, address) - address, |&there| there > 0).min(most)
+/// Whether `count` values of `T` can be read side by side from `address` on.
+pub fn holds<T>(address: usize, count: usize) -> bool {
+    let bytes = count.checked_mul(size_of::<T>()).filter(|_| address.is_multiple_of(align_of::<T>()));
+    bytes.is_some_and(|bytes| ask(|memory| (memory.readable(address) >= bytes).then_some(())).is_some())
 }
 
 /// Whether there is code.
 pub fn is_code(address: usize) -> bool {
-    ask(|memory| end_of(&memory.code, address) > address, |&is_code| is_code)
-}
-
-/// Asks the last snapshot; where that does not say yes, a new one.
-fn ask<T>(question: impl Fn(&Memory) -> T, is_yes: impl Fn(&T) -> bool) -> T {
-    let answer = question(&SEEN.read().unwrap_or_else(PoisonError::into_inner));
-    if is_yes(&answer) {
-        return answer;
-    }
-    look();
-    question(&SEEN.read().unwrap_or_else(PoisonError::into_inner))
+    ask(|memory| memory.is_code(address).then_some(())).is_some()
 }
 
 /// Where the area that holds `address` ends; `address` itself where none does.
@@ -59,6 +48,16 @@ fn end_of(areas: &[Range<usize>], address: usize) -> usize {
 }
 
 impl Memory {
+    /// How many bytes can be read from `address` on.
+    pub fn readable(&self, address: usize) -> usize {
+        end_of(&self.readable, address) - address
+    }
+
+    /// Whether there is code.
+    pub fn is_code(&self, address: usize) -> bool {
+        end_of(&self.code, address) > address
+    }
+
     /// Empty where it cannot be read: then nothing is believed.
     fn now() -> Self {
         let mut memory = Memory::default();
@@ -96,7 +95,6 @@ mod tests {
         assert!(!holds::<u64>(address, 1 << 50));
         assert!(!is_code(address));
         assert!(is_code(look as *const () as usize));
-        assert_eq!(readable(8, 1), 0);
-        assert_eq!(readable(address, 64), 64);
+        assert!(!holds::<u8>(8, 1));
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! # Layout
 //! - [`search`] and [`cache`] where plain dlopen would find a bare name
-//! - [`identify`] a file's identity, read once
+//! - [`identify`] a file's identity, read once; `digest` by several threads
 //! - [`node`] digests shared by the ranks of one node; [`bell`] wakes those who wait for one
 //! - [`dl`] the handles
 //! - [`code`] addresses, and code by name
@@ -16,6 +16,7 @@ pub mod bell;
 pub mod cache;
 pub mod callback;
 pub mod code;
+mod digest;
 pub mod dl;
 pub mod identify;
 pub mod memory;

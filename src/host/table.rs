@@ -3,15 +3,15 @@
 //! Nothing of a table is copied: tasks are looked at when they are asked for. It neither numbers plugins (`registry`) nor
 //! runs what they register ([`super::callback`]).
 
-use std::ffi::c_void;
+use std::ffi::{CStr, c_void};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use dlcast_plugin::abi;
 
 use super::code::object_at;
 use super::dl::Opening;
-use super::memory;
+use super::memory::{self, Memory};
 use crate::error::Phase;
 use crate::identity::Identity;
 use crate::outcome::Failure;
@@ -31,6 +31,8 @@ pub struct Table {
     raw: &'static abi::Table,
     name: &'static str,
     version: &'static str,
+    /// So many tasks are in segments that were found readable.
+    sound: Arc<AtomicU32>,
 }
 
 /// A callback that a plugin wants run.
@@ -116,7 +118,7 @@ impl Table {
         if name.is_empty() || name.contains('/') {
             return Err(refuse(format!("its name `{name}` is empty or has a slash")));
         }
-        let table = Table { raw, name, version };
+        let table = Table { raw, name, version, sound: Arc::default() };
         segments::<abi::Task>(raw.tasks).map_err(|what| refuse(format!("its tasks {what}")))?;
         if u32::try_from(count::<abi::Task>(raw.tasks)).is_err() {
             return Err(refuse("it has more tasks than can be numbered".into()));
@@ -204,34 +206,58 @@ impl Table {
 
 impl TaskTable for Table {
     fn len(&self) -> u32 {
-        u32::try_from(count::<abi::Task>(self.raw.tasks)).unwrap_or(u32::MAX)
+        let count = u32::try_from(count::<abi::Task>(self.raw.tasks)).unwrap_or(u32::MAX);
+        self.sound.fetch_max(count, Ordering::Relaxed);
+        count
     }
 
     fn entry(&self, index: u32) -> Result<Entry, String> {
+        if index >= self.sound.load(Ordering::Relaxed) && index >= self.len() {
+            return Err(format!("there is no task {index}"));
+        }
         let mut left = index as usize;
         let mut next = self.raw.tasks;
-        for _ in 0..MOST_SEGMENTS {
-            let Some((entries, count, behind)) = segment::<abi::Task>(next)? else { break };
+        while !next.is_null() {
+            // SAFETY: `len` has found every segment up to the index readable; segments stay where they are, and are written
+            // with atomics alone once they can be seen.
+            let (entries, count, behind) = unsafe {
+                let segment = &*next;
+                (segment.entries.cast::<abi::Task>(), segment.count.load(Ordering::Acquire), &segment.next)
+            };
             if left < count {
-                // SAFETY: inside a segment that `segment` found readable.
-                let task = unsafe { entries.add(left).read() };
-                let function = task.function.map_or(0, |function| function as usize);
-                if !memory::is_code(function) {
-                    return Err(format!("{function:#x} is no function"));
-                }
-                let name = text(task.name.expose_provenance()).map_err(|what| format!("its name {what}"))?;
-                if name.is_empty() {
-                    return Err("its name is empty".into());
-                }
-                let signature =
-                    text(task.signature.expose_provenance()).map_err(|what| format!("its signature {what}"))?;
-                return Ok(Entry { name, signature, function: Function(function) });
+                // SAFETY: as above.
+                return checked(&unsafe { entries.add(left).read() });
             }
             left -= count;
-            next = behind;
+            next = behind.load(Ordering::Acquire);
         }
         Err(format!("there is no task {index}"))
     }
+}
+
+/// An entry whose pointers lead somewhere.
+fn checked(task: &abi::Task) -> Result<Entry, String> {
+    let function = task.function.map_or(0, |function| function as usize);
+    let (name, signature) = (task.name.expose_provenance(), task.signature.expose_provenance());
+    let whole = memory::ask(|memory| {
+        let whole = memory.is_code(function);
+        whole.then(|| Some((terminated(memory, name)?, terminated(memory, signature)?)))?
+    });
+    let Some((name, signature)) = whole else {
+        // Which of them it was.
+        if !memory::is_code(function) {
+            return Err(format!("{function:#x} is no function"));
+        }
+        text(name).map_err(|what| format!("its name {what}"))?;
+        text(signature).map_err(|what| format!("its signature {what}"))?;
+        return Err("its memory changes while it is read".into());
+    };
+    let utf8 = |bytes, which| std::str::from_utf8(bytes).map_err(|error| format!("its {which} is not UTF-8 ({error})"));
+    let (name, signature) = (utf8(name, "name")?, utf8(signature, "signature")?);
+    if name.is_empty() {
+        return Err("its name is empty".into());
+    }
+    Ok(Entry { name, signature, function: Function(function) })
 }
 
 /// A checked segment: its entries, how many, and the segment behind it; none at the end of the chain.
@@ -293,26 +319,22 @@ fn text(address: usize) -> Result<&'static str, String> {
     if address == 0 {
         return Err("is a null pointer".into());
     }
-    // Most names are short: the whole bound is asked for only where the end does not come before.
-    let mut there = memory::readable(address, 256);
-    let mut end = position_of_nul(address, there);
-    if end.is_none() && there > 0 {
-        there = memory::readable(address, abi::NAME_MOST + 1);
-        end = position_of_nul(address, there);
-    }
-    let Some(end) = end else {
-        return Err(match there {
-            0 => format!("is at {address:#x}, which is not readable"),
-            _ => format!("does not end within {} bytes", abi::NAME_MOST),
+    let Some(bytes) = memory::ask(|memory| terminated(memory, address)) else {
+        return Err(match memory::holds::<u8>(address, 1) {
+            false => format!("is at {address:#x}, which is not readable"),
+            true => format!("does not end within {} bytes", abi::NAME_MOST),
         });
     };
-    // SAFETY: readable up to its NUL; as long-lived as the plugin, says its ABI.
-    let bytes = unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(address), end) };
     std::str::from_utf8(bytes).map_err(|error| format!("is not UTF-8 ({error})"))
 }
 
-fn position_of_nul(address: usize, there: usize) -> Option<usize> {
-    // SAFETY: `there` bytes can be read, the caller has asked.
+/// The bytes of a C string before its NUL, if that comes within the bound and what can be read.
+fn terminated(memory: &Memory, address: usize) -> Option<&'static [u8]> {
+    let there = memory.readable(address).min(abi::NAME_MOST + 1);
+    if there == 0 {
+        return None;
+    }
+    // SAFETY: `there` bytes can be read, as was just asked; a plugin's strings live as long as it, says its ABI.
     let bytes = unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(address), there) };
-    bytes.iter().position(|byte| *byte == 0)
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::to_bytes)
 }

@@ -76,10 +76,16 @@ impl Plugin {
             .get_or_init(|| self.read_names().map(Arc::new))
             .as_ref()
             .map_err(|what| self.bad(what.clone()))?;
-        let is = |&task: &u32| self.table.entry(task).is_ok_and(|entry| entry.name == name);
-        match index.tasks.find(index.hasher.hash_one(name), is) {
-            Some(&task) => self.get(TaskId::new(self.number, task)),
-            None => Err(TaskError::NoName { plugin: self.name.clone(), name: name.into() }),
+        // The name is compared once: the hash has told all others apart, nearly always.
+        let mut found = None;
+        let is = |&task: &u32| {
+            found = self.table.entry(task).ok().filter(|entry| entry.name == name);
+            found.is_some()
+        };
+        let task = index.tasks.find(index.hasher.hash_one(name), is).copied();
+        match (task, found) {
+            (Some(task), Some(entry)) => Ok(Task { id: TaskId::new(self.number, task), entry }),
+            _ => Err(TaskError::NoName { plugin: self.name.clone(), name: name.into() }),
         }
     }
 

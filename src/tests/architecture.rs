@@ -78,7 +78,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("gethostname", &["session/attach.rs"]),
     ("serde_json", &["capi/", "cli/"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
-    ("blake3", &["plan.rs", "host/identify.rs", "host/code.rs", "session/register.rs"]),
+    ("blake3", &["plan.rs", "host/digest.rs", "host/code.rs", "session/register.rs"]),
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),

@@ -11,7 +11,7 @@
 //! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to, from what is
 //!   [`failing`] by itself; [`registries`] which plugins every rank must have
 //! - [`world`] the communicator under it; [`claims`], [`plugins`], [`asking`], [`sameness`], [`costs`], [`faults`],
-//!   [`random`], [`late`]: the tests
+//!   [`random`] (it draws from a [`market`]), [`late`]: the tests
 
 mod plugin;
 mod scenario;
@@ -35,6 +35,7 @@ mod claims;
 mod costs;
 mod faults;
 mod late;
+mod market;
 mod plugins;
 mod random;
 mod sameness;

@@ -87,6 +87,13 @@ impl State<'_> {
         self.ranks(&|rank| notes(rank).difference(&common).next().is_some())
     }
 
+    /// Ranks that may be told as well where a library fails for good: there it missed what became GLOBAL in its own pass.
+    pub fn perhaps(&self, thing: &Thing, run: &Run) -> RankSet {
+        let first = |other: Content| run.ranks[0].host.global.get(&other) == Some(&self.pass);
+        let needs = |rank, content| matches!(self.rank(rank).opening(content), Opening::Needs(other) if first(other));
+        self.ranks(&|rank| thing.carries().is_some_and(|content| needs(rank, content)))
+    }
+
     fn rank(&self, rank: u32) -> &super::scenario::Rank {
         &self.scenario.ranks[rank as usize]
     }

@@ -77,7 +77,9 @@ impl Host {
     pub fn conclude(&mut self, revoke: &[Item]) -> Done {
         for item in revoke {
             let thing = Thing::of(&item.what);
-            if !self.visible.remove(&thing) {
+            // Unless it was unloaded meanwhile.
+            let unloaded = thing.carries().is_some_and(|content| self.visible.contains(&Thing::Unload(content)));
+            if !self.visible.remove(&thing) && !unloaded {
                 self.complaints.push(format!("asked to revoke `{}`, which is not committed", item.name()));
             }
             self.called.remove(&thing);

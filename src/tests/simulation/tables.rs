@@ -56,6 +56,9 @@ impl Host {
     /// The plugins that are new, with every item that brings them.
     fn meet(&mut self, items: &[(u32, Item)], failed: &mut Vec<(u32, Failure)>) -> Vec<(u32, Content)> {
         let mut fresh: Vec<(u32, Content)> = Vec::new();
+        // What is unloaded and loaded in one batch is new again.
+        let unloaded = |met: &Met| items.iter().any(|(_, item)| Thing::of(&item.what) == Thing::Unload(met.content));
+        self.met.retain(|met| !unloaded(met));
         for (index, item) in items {
             let Some(content) = Thing::of(&item.what).carries() else { continue };
             if has_failed(failed, *index) {
@@ -129,7 +132,7 @@ impl Host {
         let Some(plugin) = self.spec.plugins.get(&content) else { return };
         let name = plugin.name.clone();
         if self.met.iter().all(|met| met.content != content) {
-            // Unloaded and loaded again in one batch.
+            // Unloaded in this batch: `meet` has seen to it that it was compared.
             self.met.push(Met { content, name: name.clone(), followed: true, asked: true });
         }
         if !self.registry.iter().chain(&self.staged).any(|slot| slot.live && slot.content == content) {

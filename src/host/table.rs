@@ -308,8 +308,9 @@ fn all<T: Copy>(first: *const abi::List) -> Result<Vec<T>, String> {
     }
     let mut entries = Vec::with_capacity(total.unwrap_or_default());
     for (first, count) in found.into_iter().filter(|(_, count)| *count > 0) {
+        // One by one: a count that nobody set may reach into the very memory that is being filled.
         // SAFETY: `segment` found the entries readable and aligned; a plugin does not write them any more.
-        entries.extend_from_slice(unsafe { std::slice::from_raw_parts(first, count) });
+        entries.extend((0..count).map(|at| unsafe { first.add(at).read() }));
     }
     Ok(entries)
 }
@@ -337,4 +338,88 @@ fn terminated(memory: &Memory, address: usize) -> Option<&'static [u8]> {
     // SAFETY: `there` bytes can be read, as was just asked; a plugin's strings live as long as it, says its ABI.
     let bytes = unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance::<u8>(address), there) };
     CStr::from_bytes_until_nul(bytes).ok().map(CStr::to_bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every word of a good table, of its lists, and of their entries.
+    const WORDS: usize = 64;
+
+    extern "C" fn run() {}
+
+    /// A table in memory of its own: two tasks, a callback, a request; and what its words may be replaced with.
+    fn good() -> (&'static mut [usize; WORDS], Vec<usize>) {
+        let words: &'static mut [usize; WORDS] = Box::leak(Box::new([0; WORDS]));
+        let at = |word: usize| words.as_ptr().expose_provenance() + word * 8;
+        let text = |text: &'static [u8]| text.as_ptr().expose_provenance();
+        let (name, code) = (text(b"name\0"), run as *const () as usize);
+        let places: [(usize, &[usize]); 8] = [
+            // abi and size, name, version, lists
+            (0, &[48 << 32 | 1, name, text(b"1.0\0"), at(8), at(12), at(16)]),
+            // entries, count, next
+            (8, &[at(24), 1, at(20)]),
+            (12, &[at(32), 1, 0]),
+            (16, &[at(40), 1, 0]),
+            (20, &[at(28), 1, 0]),
+            (24, &[name, name, code]),
+            (28, &[text(b"other\0"), name, code]),
+            (32, &[code, name, 4, 7]),
+        ];
+        let request = [name, 2 << 32];
+        let odd = vec![
+            0,
+            1,
+            8,
+            48,
+            4096,
+            at(8),
+            at(20),
+            at(24),
+            at(63),
+            at(1) + 1,
+            name,
+            code,
+            text(b"\xff\0"),
+            usize::MAX,
+            usize::MAX / 24,
+            1 << 40,
+            1 << 60,
+            isize::MAX as usize,
+            0x7fff_ffff_f000,
+        ];
+        for (place, values) in places.into_iter().chain([(40, &request[..])]) {
+            words[place..place + values.len()].copy_from_slice(values);
+        }
+        (words, odd)
+    }
+
+    /// Reads all that there is.
+    fn read(words: &'static [usize; WORDS]) -> Result<(), String> {
+        let table = Table::check(words.as_ptr().cast(), "libtest.so").map_err(|failure| failure.message)?;
+        let _ = (table.counts(), table.callbacks(0)?, table.requests(0)?);
+        (0..table.len().min(3000)).try_for_each(|index| table.entry(index).map(|_| ()))
+    }
+
+    #[test]
+    fn a_good_table_is_read() {
+        memory::look();
+        assert_eq!(read(good().0), Ok(()));
+    }
+
+    #[test]
+    fn no_table_makes_it_crash() {
+        memory::look();
+        let mut random = fastrand::Rng::with_seed(3);
+        let mut refused = 0;
+        for _ in 0..4000 {
+            let (words, odd) = good();
+            for _ in 0..random.usize(1..4) {
+                words[random.usize(..WORDS)] = odd[random.usize(..odd.len())];
+            }
+            refused += u32::from(read(words).is_err());
+        }
+        assert!(refused > 1000, "{refused} were refused");
+    }
 }

@@ -27,6 +27,8 @@ pub enum ImportJob {
         payload: Payload,
         /// Tells registrations of one function apart.
         tag: u64,
+        /// What it asks for is asked for by this item.
+        asker: [u8; 32],
     },
 }
 

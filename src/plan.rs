@@ -86,7 +86,7 @@ impl Callback {
         })
     }
 
-    /// Everything that makes two registrations one.
+    /// Everything that makes two registrations one: not the signature, which only says what the code is.
     pub fn key(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
         let mut field = |bytes: &[u8]| {
@@ -108,7 +108,6 @@ impl Callback {
             }
         }
         field(&self.tag.to_le_bytes());
-        field(self.code.signature.as_bytes());
         field(&self.code.payload);
         *hasher.finalize().as_bytes()
     }

@@ -368,7 +368,7 @@ pub unsafe extern "C" fn dlcast_code_read(
         let said = serde_json::json!({ "code": code.to_string(), "kind": kind, "library": home, "module": module,
             "qualname": qualname, "signature": code.signature });
         translate::leave_report(&said);
-        let (address, count) = super::stepping::lend(&code.payload);
+        let (address, count) = super::stepping::lend_read(&code.payload);
         // SAFETY: as this function asks.
         unsafe {
             put(payload, address, "payload")?;

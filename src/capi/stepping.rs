@@ -15,12 +15,13 @@ use crate::error::Phase;
 use crate::importer::{self, ImportJob};
 use crate::outcome::Failure;
 use crate::request::Request;
-use crate::session::call::{Call, Step};
+use crate::session::call::{Call, Step, clear_asker, set_asker};
 use crate::session::{CallError, Session, record};
 
 thread_local! {
     static LAST_NAME: RefCell<CString> = RefCell::default();
     static LENT: RefCell<Payload> = RefCell::default();
+    static READ: RefCell<Payload> = RefCell::default();
 }
 
 /// A name that lives until the next dlcast call of this thread.
@@ -31,12 +32,19 @@ pub(super) fn last_name(name: &str) -> *const c_char {
     })
 }
 
-/// A payload that lives until the next one is lent to this thread.
-pub(super) fn lend(payload: &Payload) -> (*const c_void, usize) {
-    LENT.with(|lent| {
-        *lent.borrow_mut() = payload.clone();
-        (lent.borrow().as_ptr().cast(), payload.len())
-    })
+/// A job's payload, which lives until the next job is given to this thread.
+fn lend(payload: &Payload) -> (*const c_void, usize) {
+    LENT.with(|lent| hold(lent, payload))
+}
+
+/// A payload that lives until this thread reads the next one.
+pub(super) fn lend_read(payload: &Payload) -> (*const c_void, usize) {
+    READ.with(|read| hold(read, payload))
+}
+
+fn hold(place: &RefCell<Payload>, payload: &Payload) -> (*const c_void, usize) {
+    *place.borrow_mut() = payload.clone();
+    (place.borrow().as_ptr().cast(), payload.len())
 }
 
 static HANDLES: AtomicI64 = AtomicI64::new(1);
@@ -197,8 +205,11 @@ pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) 
     run(|| {
         let patience = Duration::try_from_secs_f64(timeout).map_err(|_| invalid("timeout is no number of seconds"))?;
         match importer::next(patience) {
-            // SAFETY: as this function asks.
-            Some(work) => unsafe { put(job, c_job(&work), "job") }.map(|()| DLCAST_JOB),
+            Some(work) => {
+                set_asker(&work);
+                // SAFETY: as this function asks.
+                unsafe { put(job, c_job(&work), "job") }.map(|()| DLCAST_JOB)
+            }
             None => Ok(DLCAST_OK),
         }
     })
@@ -211,6 +222,7 @@ pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlcast_import_answer(message: *const c_char, traceback: *const c_char) -> dlcast_status {
     run(|| {
+        clear_asker();
         // SAFETY: as this function asks.
         importer::answer(unsafe { import_answer(message, traceback) });
         Ok(DLCAST_OK)

@@ -258,6 +258,11 @@ impl Opening<'_> {
         self.host.program.as_ref().is_some_and(|(program, _)| program == identity)
     }
 
+    /// Whether this process has it, by dlcast or by itself.
+    pub fn is_open(&mut self, identity: &Identity) -> bool {
+        self.host.held.contains_key(identity) || self.is_program(identity) || !self.mapped_copies(identity).is_empty()
+    }
+
     /// What the main program is, and its file.
     pub(super) fn identify_program(&mut self) -> Result<(Identity, PathBuf), IdentifyError> {
         if let Some(known) = &self.host.program {

@@ -82,8 +82,10 @@ fn a_callback_runs_once_and_its_failure_is_repeated() {
     let again = runs::once([9; 32], count).expect_err("it failed");
     assert!(again.ends_with("): no"), "{again}");
     assert_eq!(runs.load(Ordering::Relaxed), 1);
-    assert_eq!(runs::known(&[8; 32]), None);
-    runs::note([8; 32], Ok(()));
-    assert_eq!(runs::once([8; 32], count), Ok(()));
-    assert_eq!(runs.load(Ordering::Relaxed), 1);
+    let turn = runs::begin([8; 32]).expect("nobody has run it");
+    let waits = std::thread::spawn(|| runs::once([8; 32], || Err("a second run".into())));
+    turn.end(Ok(()));
+    assert_eq!(waits.join().expect("it does not panic"), Ok(()), "the other thread is told how it went");
+    drop(runs::begin([7; 32]));
+    assert!(runs::begin([7; 32]).is_err_and(|outcome| outcome.is_err()), "given up is failed");
 }

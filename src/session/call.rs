@@ -17,8 +17,8 @@ use crate::host::dl::{self, Library};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
-use crate::plan::{Callback, Item, Key, What};
-use crate::registry::runs;
+use crate::plan::{Callback, Item, What};
+use crate::registry::runs::{self, Turn};
 use crate::request::Request;
 use crate::round::{Ask, Done, Given, Job, Report, Round};
 use crate::task::Shapes;
@@ -68,14 +68,27 @@ struct Work {
     job: ImportJob,
     /// Its index in the plan, where its failure matters.
     item: Option<u32>,
-    /// A callback's: it runs once in a process, and what it asks for is its own.
-    key: Option<Key>,
+    /// A callback's: it runs once in a process.
+    turn: Option<Turn>,
 }
 
 impl From<ImportJob> for Work {
     fn from(job: ImportJob) -> Self {
-        Work { job, item: None, key: None }
+        Work { job, item: None, turn: None }
     }
+}
+
+/// This thread does a job: what a callback asks for is its own.
+pub(crate) fn set_asker(job: &ImportJob) {
+    dl::set_asker(match job {
+        ImportJob::Call { asker, .. } => Some(*asker),
+        _ => None,
+    });
+}
+
+/// This thread has done it.
+pub(crate) fn clear_asker() {
+    dl::set_asker(None);
 }
 
 /// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
@@ -151,7 +164,7 @@ impl Call {
                     self.undecided.push(name.clone());
                 }
                 let job = work.job.clone();
-                dl::set_asker(work.key);
+                set_asker(&job);
                 self.current = Some(work);
                 return Step::Job(job);
             }
@@ -199,12 +212,12 @@ impl Call {
 
     /// How the job that [`Step::Job`] gave went.
     pub fn answer(&mut self, answer: Result<(), Failure>) {
-        dl::set_asker(None);
-        let Some(Work { item, key, .. }) = self.current.take() else { return };
-        let answer = match key {
+        clear_asker();
+        let Some(Work { item, turn, .. }) = self.current.take() else { return };
+        let answer = match turn {
             None => answer,
-            Some(key) => {
-                runs::note(key, answer.as_ref().map(|_| ()).map_err(|failure| failure.message.clone()));
+            Some(turn) => {
+                turn.end(answer.as_ref().map(|_| ()).map_err(|failure| failure.message.clone()));
                 answer.map_err(|failure| Failure { phase: Phase::Callback, ..failure })
             }
         };
@@ -283,15 +296,15 @@ impl Call {
 
     /// What Python is to do about an item; nothing where its callback has run in this process.
     fn python(&mut self, index: u32, item: Item) -> Option<Work> {
-        let key = item.place_key();
+        let asker = item.place_key();
         match item.what {
-            What::Module { name } => Some(Work { job: ImportJob::Import(name), item: Some(index), key: None }),
-            What::Callback(Callback { code, tag, name }) => match runs::known(&key) {
-                None => {
-                    let job = ImportJob::Call { name, payload: code.payload, tag };
-                    Some(Work { job, item: Some(index), key: Some(key) })
+            What::Module { name } => Some(Work { job: ImportJob::Import(name), item: Some(index), turn: None }),
+            What::Callback(Callback { code, tag, name }) => match runs::begin(asker) {
+                Ok(turn) => {
+                    let job = ImportJob::Call { name, payload: code.payload, tag, asker };
+                    Some(Work { job, item: Some(index), turn: Some(turn) })
                 }
-                Some(outcome) => {
+                Err(outcome) => {
                     let failure = outcome.map_err(|message| Failure::new(Phase::Callback, message));
                     self.failed.extend(failure.err().map(|failure| (index, failure)));
                     None

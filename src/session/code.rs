@@ -116,7 +116,7 @@ impl Session {
             return Err("it is Python code: dlcast.CodeRef.resolve() in Python imports it".into());
         };
         let mut host = dl::host(None);
-        let known = code.home().is_some_and(|home| host.library(&home.identity).is_some());
+        let known = code.home().is_some_and(|home| host.is_open(&home.identity));
         // Staging compares identities: a file of that name with other content is refused.
         let item = Item::new(What::Callback(Callback::new(code.clone(), 0)), self.rank());
         host.stage(&item).map_err(|failure| failure.message)?;

@@ -61,8 +61,10 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
             Request::Unload { spelling } => (What::Unload(host.find(&spelling, OpenFlags::NOW, false)), Vec::new()),
             Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
         };
-        let asked_by = asked_by.into_iter().collect();
-        plan.add(Item { copies, asked_by, ..Item::new(what, shared.rank) });
+        let mut item = Item { copies, ..Item::new(what, shared.rank) };
+        // What asks for itself is there.
+        item.asked_by = asked_by.into_iter().filter(|asker| *asker != item.place_key()).collect();
+        plan.add(item);
     }
     (plan, means)
 }

@@ -2,7 +2,7 @@
 //!
 //! Numbers are given when a call ends, in the order in which the ranks have committed the plugins.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::host::table::Table;
 use crate::identity::Identity;
@@ -37,9 +37,16 @@ pub(super) struct Plugins {
     staged: Vec<Identity>,
     /// Libraries that were committed in this call, each with the items that brought it.
     brought: HashMap<Identity, Vec<Key>>,
+    /// Whose requests were recorded in this call.
+    asked: HashSet<Key>,
 }
 
 impl Plugins {
+    /// Whether what a constructor or callback has asked for is still to be recorded in this call.
+    pub fn asks_now(&mut self, asker: Key) -> bool {
+        self.asked.insert(asker)
+    }
+
     /// Adds one that nobody knew.
     pub fn meet(&mut self, identity: Identity, table: Table) {
         let (key, seen) = (plan::library_key(&identity), table.len());
@@ -98,6 +105,7 @@ impl Plugins {
     /// The end of a call: those that are staged get their numbers.
     pub fn conclude(&mut self, registry: &mut Registry) {
         self.brought.clear();
+        self.asked.clear();
         for identity in std::mem::take(&mut self.staged) {
             let Some(Met { table, agreed: Some(count), .. }) = self.find(&identity) else { continue };
             registry.add(table.name(), table.version(), identity.clone(), table.tasks(), *count);

@@ -2,6 +2,9 @@
 //!
 //! Local; no I/O, no waiting.
 
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
+
 use super::{CallError, Session, lock};
 use crate::host::dl;
 use crate::plan::Key;
@@ -14,10 +17,24 @@ pub(crate) struct Pending {
     pub asked_by: Option<Key>,
 }
 
+/// What constructors and callbacks of this process have asked for while they ran: they run once only, and where they were
+/// undone for what they asked for, a later call asks for it again.
+static ASKED: LazyLock<Mutex<HashMap<Key, Vec<Request>>>> = LazyLock::new(Mutex::default);
+
 impl Pending {
     /// Asked for by whatever runs on this thread.
     pub fn here(request: Request) -> Self {
-        Pending { request, asked_by: dl::asker() }
+        let asked_by = dl::asker();
+        if let Some(asker) = asked_by {
+            lock(&ASKED).entry(asker).or_default().push(request.clone());
+        }
+        Pending { request, asked_by }
+    }
+
+    /// All that `asker` has asked for while it ran.
+    pub fn again(asker: Key) -> Vec<Pending> {
+        let asked = lock(&ASKED).get(&asker).cloned().unwrap_or_default();
+        asked.into_iter().map(|request| Pending { request, asked_by: Some(asker) }).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use crate::host::table::{Asked, CHECKED_AT_LOAD, Table};
 use crate::host::{callback, dl};
 use crate::identity::Identity;
 use crate::outcome::Failure;
-use crate::plan::{Callback, Item, Key, What};
+use crate::plan::{self, Callback, Item, Key, What};
 use crate::registry::runs;
 use crate::task::{Function, Shapes, TaskTable};
 
@@ -53,6 +53,7 @@ pub(super) fn run(
             batch.follow(*index);
         }
     }
+    batch.ask_again();
     let shapes = batch.shapes();
     (batch.failed, shapes)
 }
@@ -203,6 +204,21 @@ impl Batch<'_> {
             lock(&self.shared.pending).push(Pending { request, asked_by: Some(met.key) });
         }
         Ok(())
+    }
+
+    /// What ran in an earlier call that was undone does not run again, but it still wants what it asked for.
+    fn ask_again(&mut self) {
+        for (index, item) in self.items {
+            if self.has_failed(*index) {
+                continue;
+            }
+            let library = identity_of(item).map(plan::library_key);
+            for key in library.into_iter().chain([item.place_key()]) {
+                if self.plugins.asks_now(key) {
+                    lock(&self.shared.pending).extend(Pending::again(key));
+                }
+            }
+        }
     }
 
     /// What there is now, to be compared with the other ranks.

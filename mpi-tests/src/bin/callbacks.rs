@@ -61,5 +61,10 @@ fn main() {
     let CallError::Undone(undone) = &error else { panic!("{error}") };
     assert!(undone.to_string().contains("it asks for `/nowhere/libnone.so`"), "{undone}");
     job.assert_same("the verdict", &undone.to_string());
+    // It does not run again, but it still wants what it asked for.
+    let runs = RUNS.load(Ordering::Relaxed);
+    let error = session.register_global(&asks, b"/nowhere/libnone.so", 0).expect_err("it is still not there");
+    assert!(error.to_string().contains("it asks for `/nowhere/libnone.so`"), "{error}");
+    assert_eq!(RUNS.load(Ordering::Relaxed), runs);
     job.done();
 }

@@ -75,7 +75,25 @@ fn main() {
     assert_eq!(process::times_mapped("libunasked.so"), 1);
     session.load_global(text(&unasked), NOW).expect("every rank can");
     assert_registered_once(&session, &["unasked"]);
+    two_of_a_name_at_once(&job, &session);
     job.done();
+}
+
+/// Two ranks name a plugin each, of one name: one of them is loaded, the same on all ranks, and the way out of the message works.
+fn two_of_a_name_at_once(job: &Job, session: &Session) {
+    let [left, right] = ["left", "right"].map(|name| job.build(&Fixture::sample("mistakes/correct/no_tasks.c", name)));
+    if job.rank == 0 {
+        session.record_library(text(&left), NOW).expect("recording is local");
+    }
+    if job.rank == job.last() {
+        session.record_library(text(&right), NOW).expect("recording is local");
+    }
+    let report = session.sync().expect("what fails is in the report");
+    let ([committed], [undone]) = (&report.committed[..], &report.undone[..]) else { panic!("{report:?}") };
+    job.assert_same("the verdict", &undone.error);
+    assert!(undone.error.contains("plugin `no_tasks` is loaded already, from lib"), "{}", undone.error);
+    session.unload_global(&committed.name).expect("every rank has it");
+    session.load_global(&undone.undone.name, NOW).expect("its name is free");
 }
 
 /// Every source of the folder and of those below it.

@@ -120,6 +120,11 @@
 #define DLCAST_JOB_CALL 4
 
 /*
+ It was committed in this call, and a plugin that it brought has failed: take it out again.
+ */
+#define DLCAST_JOB_REVOKE 5
+
+/*
  What a call came to: one of the DLCAST_ codes below. Everything but DLCAST_OK and DLCAST_JOB leaves a text in
  dlcast_last_error.
  */
@@ -145,7 +150,7 @@ typedef int64_t dlcast_call;
  */
 typedef struct {
   /*
-   DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT, DLCAST_JOB_UNDO or DLCAST_JOB_CALL.
+   DLCAST_JOB_IMPORT and so on.
    */
   int32_t kind;
   /*

@@ -19,6 +19,8 @@ pub enum ImportJob {
     Commit(String),
     /// Some rank has not: take it out and park it.
     Undo(String),
+    /// It was committed in this call, and a plugin that it brought has failed: as undo.
+    Revoke(String),
     /// Call this function; its module is imported on the fly.
     Call {
         /// "module:qualname".
@@ -36,7 +38,7 @@ impl ImportJob {
     /// The module, or the function.
     pub fn name(&self) -> &str {
         match self {
-            ImportJob::Import(name) | ImportJob::Commit(name) | ImportJob::Undo(name) => name,
+            ImportJob::Import(name) | ImportJob::Commit(name) | ImportJob::Undo(name) | ImportJob::Revoke(name) => name,
             ImportJob::Call { name, .. } => name,
         }
     }

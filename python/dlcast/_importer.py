@@ -104,6 +104,8 @@ class Jobs:
         # What the jobs since the last verdicts brought into sys.modules.
         self._fresh: dict[str, ModuleType | None] = {}
         self._decided = False
+        # What they brought and every rank has, should it be revoked before the call ends.
+        self._committed: dict[str, ModuleType | None] = {}
         self.interrupt: KeyboardInterrupt | None = None
         """What a body or a callback was stopped by; the caller has to raise it when the round is over."""
 
@@ -163,14 +165,22 @@ class Jobs:
     def commit(self, name: str) -> None:
         """The module is on every rank, and stays."""
         self._decided = True
-        self._fresh.pop(name, None)
+        if name in self._fresh:
+            self._committed[name] = self._fresh.pop(name)
 
     def undo(self, name: str) -> None:
         """Takes the module out of sight, unless the program itself had imported it."""
         self._decided = True
-        if name not in self._fresh:
+        self._take_out(name, self._fresh)
+
+    def revoke(self, name: str) -> None:
+        """As undo, for what was committed in this call, before a plugin that it brought failed."""
+        self._take_out(name, self._committed)
+
+    def _take_out(self, name: str, known: dict[str, ModuleType | None]) -> None:
+        if name not in known:
             return
-        module = self._fresh.pop(name)
+        module = known.pop(name)
         if module is None:
             # There is nothing to park: the body itself put None there.
             sys.modules.pop(name, None)

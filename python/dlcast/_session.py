@@ -384,6 +384,8 @@ def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) ->
         return jobs.call(step.name, step.payload, step.tag)
     if step.job == library.lib.DLCAST_JOB_UNDO:
         jobs.undo(step.name)
+    elif step.job == library.lib.DLCAST_JOB_REVOKE:
+        jobs.revoke(step.name)
     else:
         jobs.commit(step.name)
     return None

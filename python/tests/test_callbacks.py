@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,37 @@ DLCAST_TASK(counts, "counts", "(*mut i32,*mut i32)");
 static int answer(int more) { return 42 + more; }
 DLCAST_TASK(answer, "answer", "c:int(int)");
 """
+EXTENSION = """
+#include <Python.h>
+#include <dlcast_plugin.h>
+DLCAST_PLUGIN("extension", "1.0");
+
+extern int needed(void);
+static int32_t answer(int32_t *result, char *message, size_t capacity) {
+  (void)message, (void)capacity;
+  *result = needed() + 1;
+  return 0;
+}
+DLCAST_TASK(answer, "answer", "()->i32");
+static int32_t set_up(const void *payload, size_t length, uint64_t tag, char *message, size_t capacity) {
+  (void)payload, (void)length, (void)tag;
+  return getenv("DLCAST_TEST_FAIL") ? dlcast_plugin_fail(message, capacity, "told to fail") : 0;
+}
+DLCAST_CALLBACK(set_up, "", 0, 0);
+static PyModuleDef module = {PyModuleDef_HEAD_INIT, "native", NULL, -1, NULL, NULL, NULL, NULL, NULL};
+PyMODINIT_FUNC PyInit_native(void) { return PyModule_Create(&module); }
+"""
+NEEDED = """
+#include <dlcast_plugin.h>
+DLCAST_PLUGIN("needed", "1.0");
+int needed(void) { return 41; }
+static int32_t answer(int32_t *result, char *message, size_t capacity) {
+  (void)message, (void)capacity;
+  *result = needed();
+  return 0;
+}
+DLCAST_TASK(answer, "answer", "()->i32");
+"""
 CODE = """
 #include <stdint.h>
 #include <stdio.h>
@@ -128,11 +160,11 @@ def run(tmp_path: Path) -> Callable[..., job.Result]:
 def compile_library(tmp_path: Path) -> Callable[..., str]:
     """A shared library from C source, with the packaged headers."""
 
-    def compile_library(source: str, name: str) -> str:
+    def compile_library(source: str, name: str, *flags: str) -> str:
         path = tmp_path / name
         path.with_suffix(".c").write_text(source)
         command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", f"-Wl,-soname,{name}", f"-I{INCLUDE}"]
-        subprocess.run([*command, "-o", str(path), str(path.with_suffix(".c"))], check=True)
+        subprocess.run([*command, "-o", str(path), str(path.with_suffix(".c")), *flags], check=True)
         return str(path)
 
     return compile_library
@@ -218,6 +250,33 @@ def test_a_plugin_that_one_rank_opens_brings_its_tasks_to_all(run, compile_libra
             None,
         ]
         assert told["counts"] == [1, 7]
+
+
+@pytest.fixture
+def extension(tmp_path, run, compile_library) -> None:
+    """An extension module that is a plugin, in a library's clothes; it needs another plugin."""
+    needed = compile_library(NEEDED, "libneeded.so")
+    flags = [needed, f"-Wl,-rpath,{tmp_path}", f"-I{sysconfig.get_path('include')}"]
+    compile_library(EXTENSION, "modules/native.so", *flags)
+
+
+@pytest.mark.parametrize(("how", "ranks"), [("imported", 1), ("imported", 3), ("recorded", 1), ("recorded", 3)])
+def test_an_extension_module_brings_the_plugins_that_came_with_it(run, extension, how, ranks):
+    for told in run("extension", ranks, how, "native").good(ranks):
+        assert told["undone"] == []
+        assert told["plugins"] == ["extension", "needed"]
+        assert told["answers"] == [42, 41]
+        assert told["module"] == "native"
+        assert all(ids == told["ids"][0] for ids in told["ids"])
+
+
+def test_a_module_is_undone_with_a_plugin_that_it_brought(run, extension):
+    for told in run("extension", 3, "fails", "native").good(3):
+        assert "it asks for `" in told["text"]
+        assert "rank 1 (" in told["text"]
+        assert "told to fail" in told["text"]
+        assert not told["loaded"]
+        assert "extension" not in told["plugins"]
 
 
 def test_an_unloaded_plugin_comes_back_under_new_ids(run, compile_library):

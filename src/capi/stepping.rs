@@ -158,6 +158,7 @@ fn c_job(job: &ImportJob) -> dlcast_job {
         ImportJob::Import(_) => (DLCAST_JOB_IMPORT, &nothing, 0),
         ImportJob::Commit(_) => (DLCAST_JOB_COMMIT, &nothing, 0),
         ImportJob::Undo(_) => (DLCAST_JOB_UNDO, &nothing, 0),
+        ImportJob::Revoke(_) => (DLCAST_JOB_REVOKE, &nothing, 0),
         ImportJob::Call { payload, tag, .. } => (DLCAST_JOB_CALL, payload, *tag),
     };
     let (address, length) = lend(payload);

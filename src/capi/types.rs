@@ -64,10 +64,13 @@ pub const DLCAST_JOB_UNDO: i32 = 3;
 /// Call the function; its module is imported on the fly.
 pub const DLCAST_JOB_CALL: i32 = 4;
 
+/// It was committed in this call, and a plugin that it brought has failed: take it out again.
+pub const DLCAST_JOB_REVOKE: i32 = 5;
+
 /// Work for a Python interpreter.
 #[repr(C)]
 pub struct dlcast_job {
-    /// DLCAST_JOB_IMPORT, DLCAST_JOB_COMMIT, DLCAST_JOB_UNDO or DLCAST_JOB_CALL.
+    /// DLCAST_JOB_IMPORT and so on.
     pub kind: i32,
     /// The module's name in UTF-8, for DLCAST_JOB_CALL "module:qualname"; valid until the next dlcast call of this thread.
     pub name: *const c_char,

@@ -501,6 +501,17 @@ impl Opener for Opening<'_> {
     }
 }
 
+/// Whether an object that is mapped under this path exports a symbol, itself and not by what it needs.
+pub(super) fn own_symbol(path: &Path, symbol: &[u8]) -> bool {
+    let Some(open) = reopen(path, OpenFlags::LAZY) else { return false };
+    // SAFETY: only the address is taken; nothing is called or read through it here.
+    let address = unsafe { open.get::<*const c_void>(symbol) }.map(|found| (*found).expose_provenance());
+    // Who has opened the object keeps it open.
+    std::mem::forget(open);
+    let holder = address.ok().and_then(super::code::object_at).and_then(|object| object.path);
+    holder.is_some_and(|holder| holder == path)
+}
+
 /// A further handle of a library that is open: no constructor runs.
 fn reopen(path: &Path, flags: OpenFlags) -> Option<unix::Library> {
     // SAFETY: RTLD_NOLOAD loads nothing; it finds the object that is open, or fails.

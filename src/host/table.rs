@@ -4,6 +4,7 @@
 //! runs what they register ([`super::callback`]).
 
 use std::ffi::{CStr, c_void};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -53,6 +54,12 @@ pub enum Asked {
     Library(&'static str, OpenFlags),
     /// A Python module.
     Module(&'static str),
+}
+
+/// Whether an object that is mapped under this path exports a plugin table of its own. Reads nothing of it.
+pub fn is_plugin(path: &Path) -> bool {
+    let symbol = abi::TABLE_SYMBOL.strip_suffix(b"\0").unwrap_or(abi::TABLE_SYMBOL);
+    super::dl::own_symbol(path, symbol)
 }
 
 impl Opening<'_> {

@@ -2,14 +2,15 @@
 //!
 //! The caller does the imports itself (Python must, in a thread of its own); everything else is done here.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::pending::Pending;
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
-use super::{CallError, Core, Ended, Shared, attach, jobs, register};
+use super::{CallError, Core, Ended, Shared, attach, jobs, record, register};
 use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
 use crate::error::{Phase, Undone};
@@ -70,11 +71,13 @@ struct Work {
     item: Option<u32>,
     /// A callback's: it runs once in a process.
     turn: Option<Turn>,
+    /// A module's: what was mapped before its import.
+    before: Option<HashSet<PathBuf>>,
 }
 
 impl From<ImportJob> for Work {
     fn from(job: ImportJob) -> Self {
-        Work { job, item: None, turn: None }
+        Work { job, item: None, turn: None, before: None }
     }
 }
 
@@ -159,9 +162,10 @@ impl Call {
     /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for.
     pub fn step(&mut self) -> Step {
         loop {
-            if let Some(work) = self.imports.pop_front() {
+            if let Some(mut work) = self.imports.pop_front() {
                 if let (Some(_), ImportJob::Import(name)) = (work.item, &work.job) {
                     self.undecided.push(name.clone());
+                    work.before = Some(record::mapped_now());
                 }
                 let job = work.job.clone();
                 set_asker(&job);
@@ -213,7 +217,10 @@ impl Call {
     /// How the job that [`Step::Job`] gave went.
     pub fn answer(&mut self, answer: Result<(), Failure>) {
         clear_asker();
-        let Some(Work { item, turn, .. }) = self.current.take() else { return };
+        let Some(Work { item, turn, before, .. }) = self.current.take() else { return };
+        if let (Some(before), Some(item), Ok(())) = (before, item, &answer) {
+            self.take_plugins(&before, item);
+        }
         let answer = match turn {
             None => answer,
             Some(turn) => {
@@ -224,6 +231,17 @@ impl Call {
         if let (Some(item), Err(failure)) = (item, answer) {
             self.failed.push((item, failure));
         }
+    }
+
+    /// A plugin that came with a module (the extension module itself, what it needs, what its body has opened) is a
+    /// request of the module.
+    fn take_plugins(&mut self, before: &HashSet<PathBuf>, index: u32) {
+        let asked_by = self.batch.iter().find(|(of, _)| *of == index).map(|(_, item)| item.place_key());
+        let new = record::mapped_now().into_iter().filter(|path| !before.contains(path));
+        let mut plugins: Vec<PathBuf> = new.collect();
+        plugins.sort();
+        let requests = plugins.iter().filter_map(|path| record::plugin(path));
+        super::lock(&self.shared.pending).extend(requests.map(|request| Pending { request, asked_by }));
     }
 
     /// How long an import worker is waited for.
@@ -288,7 +306,13 @@ impl Call {
             }
             Job::Conclude { revoke } => {
                 jobs::conclude(&self.shared, core, &revoke);
-                Done::Settled
+                let modules = revoke.into_iter().filter_map(|item| match item.what {
+                    What::Module { name } => Some(ImportJob::Revoke(name).into()),
+                    _ => None,
+                });
+                self.imports = modules.collect();
+                self.after_imports = Some(Done::Settled);
+                return;
             }
         };
         self.given = Some(Given::Job(Local(done)));
@@ -298,11 +322,13 @@ impl Call {
     fn python(&mut self, index: u32, item: Item) -> Option<Work> {
         let asker = item.place_key();
         match item.what {
-            What::Module { name } => Some(Work { job: ImportJob::Import(name), item: Some(index), turn: None }),
+            What::Module { name } => {
+                Some(Work { job: ImportJob::Import(name), item: Some(index), turn: None, before: None })
+            }
             What::Callback(Callback { code, tag, name }) => match runs::begin(asker) {
                 Ok(turn) => {
                     let job = ImportJob::Call { name, payload: code.payload, tag, asker };
-                    Some(Work { job, item: Some(index), turn: Some(turn) })
+                    Some(Work { job, item: Some(index), turn: Some(turn), before: None })
                 }
                 Err(outcome) => {
                     let failure = outcome.map_err(|message| Failure::new(Phase::Callback, message));

@@ -9,6 +9,7 @@ use super::pending::Pending;
 use super::{CallError, Session, Shared, jobs, lock};
 use crate::code::{CodeRef, MOST_PAYLOAD};
 use crate::config;
+use crate::host::table;
 use crate::intercept::{maps, policy};
 use crate::layers::elf;
 use crate::request::{OpenFlags, Request};
@@ -185,6 +186,10 @@ impl Recording {
             .into_iter()
             .filter(|path| !self.before.contains(path) && !self.covered.contains(path) && policy::counts(path))
             .collect();
+        // What came with a module is the module's, but what a plugin registers is not.
+        for path in self.covered.iter().filter(|path| !self.before.contains(*path)) {
+            requests.extend(plugin(path));
+        }
         for root in maps::roots(&new, names) {
             let known = std::fs::canonicalize(&root).is_ok_and(|real| explicit.contains(&real));
             if let (false, Some(path), false) = (known, root.to_str(), is_extension(&root)) {
@@ -195,6 +200,17 @@ impl Recording {
         lock(&self.shared.pending).extend(requests.into_iter().map(Pending::here));
         Ok(())
     }
+}
+
+/// The request for an object that has been mapped, if it is a plugin.
+pub(super) fn plugin(path: &Path) -> Option<Request> {
+    let is_plugin = policy::counts(path) && table::is_plugin(path);
+    is_plugin.then(|| library(path.to_str()?, OpenFlags::NOW).ok().map(opened)).flatten()
+}
+
+/// The paths of all objects of the process.
+pub(super) fn mapped_now() -> HashSet<PathBuf> {
+    mapped().into_iter().collect()
 }
 
 /// A request for what the program has open.

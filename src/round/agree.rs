@@ -6,7 +6,7 @@ use super::commit::item_keys;
 use super::{Ask, Job, Round, State, bytes, words};
 use crate::comm::{Agreed, Collective, Reply};
 use crate::outcome::Verdict;
-use crate::plan::{Item, Key, Plan};
+use crate::plan::{Item, Key, Plan, What};
 use crate::wire::{self, WireError};
 
 /// One allreduce with MAX tells it all: a value and its complement give the maximum and the minimum.
@@ -64,7 +64,8 @@ impl Round {
         self.plan.items.retain(|item| !known(item) && !item.is_orphan(undone));
     }
 
-    /// What the plan has for the sake of those who ask for it alone: it was undone in an earlier pass.
+    /// What the plan has for the sake of those who ask for it alone: it was undone in an earlier pass. They may have spelled
+    /// it in another way.
     fn adopt_askers(&mut self) {
         let report = &mut self.report.items;
         self.plan.items.retain(|item| {
@@ -76,6 +77,13 @@ impl Round {
                 let unknown: Vec<Key> =
                     item.asked_by.iter().filter(|key| !known.asked_by.contains(key)).copied().collect();
                 known.asked_by.extend(unknown);
+                if let (What::Library(known), What::Library(again)) | (What::Unload(known), What::Unload(again)) =
+                    (&mut known.what, &item.what)
+                {
+                    let unknown = again.spellings.iter().filter(|spelling| !known.spellings.contains(spelling));
+                    let unknown: Vec<String> = unknown.cloned().collect();
+                    known.spellings.extend(unknown);
+                }
             }
             new
         });

@@ -10,7 +10,7 @@
 //! - [`run`] steps the ranks until all have ended, or none can go on
 //! - [`oracle`] what must hold after every run; [`expected`] which verdicts the scenario must come to, from what is
 //!   [`failing`] by itself; [`registries`] which plugins every rank must have
-//! - [`world`] the communicator under it; [`claims`], [`plugins`], [`asking`], [`sameness`], [`costs`], [`faults`],
+//! - [`world`] the communicator under it; [`claims`], [`plugins`], [`asking`], [`sameness`], [`costs`], [`faults`], [`plugin_faults`],
 //!   [`random`] (it draws from a [`market`]), [`late`]: the tests
 
 mod plugin;
@@ -36,6 +36,7 @@ mod costs;
 mod faults;
 mod late;
 mod market;
+mod plugin_faults;
 mod plugins;
 mod random;
 mod sameness;

@@ -1,6 +1,7 @@
 //! The number of collectives of a round, exactly. It depends on who asks, never on how much.
 
 use super::oracle::check;
+use super::plugin::{Plugin, native, python};
 use super::scenario::{Content, Opening, Scenario, global, library, module};
 use crate::request::Request;
 
@@ -76,6 +77,53 @@ fn a_failing_rank_costs_one_collective_more() {
         let fails = |all: Scenario| all.on(size - 1, |rank| rank.openings.extend([(0, Opening::Fails)]));
         assert_eq!(cost(size, 2, seed, |all| fails(all.all_want(library(0)).all_want(library(1)))).0, 3);
         assert_eq!(cost(size, 2, seed, |one| fails(one.want([0], library(0)).want([0], library(1)))).0, 5);
+    }
+}
+
+/// Plugins, tasks and callbacks are not paid for by the piece: a pass of them costs what a pass of one library costs.
+#[test]
+fn plugins_cost_what_libraries_cost_whatever_they_register() {
+    let many = |all: Scenario| {
+        let plugin = |content| Plugin { callbacks: (0..20).collect(), ..Plugin::of(content, 300_000) };
+        (0..100).fold(all, |all, content| all.plugin(content, plugin(content)))
+    };
+    assert_eq!(cost(8, 100, 1, |all| want_many(many(all), 0..8, 0..100)).0, 2);
+    assert_eq!(cost(8, 100, 1, |one| want_many(many(one), 3..4, 0..100)).0, 4);
+    // Callbacks that are asked for one by one, in both lanes.
+    let call = |all: Scenario, ranks: std::ops::Range<u32>| {
+        let wishes = (0..50).flat_map(|tag| [native(0, tag), python(tag)]);
+        wishes.fold(all, |all, wish| all.want(ranks.clone(), wish))
+    };
+    assert_eq!(cost(8, 1, 1, |all| call(all, 0..8)).0, 3);
+    assert_eq!(cost(8, 1, 1, |one| call(one, 3..4)).0, 5);
+}
+
+/// What plugins ask for is the next pass: an agreement and a vote where all ask for the same.
+#[test]
+fn what_plugins_ask_for_costs_a_pass_however_many_ask() {
+    for askers in [1, 10, 50] {
+        let ask = |all: Scenario| {
+            let all = (0..askers).fold(all, |all, content| {
+                let requests = (50..60).map(library).collect();
+                all.plugin(content, Plugin { requests, ..Plugin::of(content, 1) })
+            });
+            want_many(all, 0..8, 0..askers)
+        };
+        // Two passes, and the agreement that nothing is left.
+        assert_eq!(cost(8, 60, 1, ask).0, 2 + 2);
+    }
+}
+
+#[test]
+fn tables_that_differ_cost_one_collective_more() {
+    for size in 2..=8 {
+        let plugins = |all: Scenario| (0..20).fold(all, |all, content| all.plugin(content, Plugin::of(content, 3)));
+        let differ = |all: Scenario| {
+            all.on(size - 1, |rank| {
+                rank.plugins.insert(7, Plugin::of(7, 4));
+            })
+        };
+        assert_eq!(cost(size, 20, 1, |all| differ(want_many(plugins(all), 0..size, 0..20))).0, 3);
     }
 }
 

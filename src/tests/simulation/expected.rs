@@ -33,13 +33,15 @@ struct Entry<'a> {
 pub fn verdicts(scenario: &Scenario, run: &Run, wrong: &mut Vec<String>) {
     let entries = entries(scenario, run);
     let undone = undone(run, &entries);
-    for (entry, undone) in entries.iter().zip(undone) {
+    for (at, entry) in entries.iter().enumerate() {
         let Entry { item, verdict, thing, pass, phases, failing, perhaps } = entry;
         let told = match verdict {
             Verdict::Committed => RankSet::default(),
             Verdict::Undone(causes) => ranks_of(causes),
         };
-        if failing.is_empty() && undone {
+        if failing.is_empty() && undone.is_none() {
+            // It may be either; the ranks are held to the same by others.
+        } else if failing.is_empty() && undone.as_ref().is_some_and(|undone| undone[at]) {
             let asking = |cause: &Cause| cause.failure.message.starts_with("it asks for `");
             if !matches!(verdict, Verdict::Undone(causes) if !causes.is_empty() && causes.iter().all(asking)) {
                 wrong.push(format!("{thing:?}: what it asked for is undone, told {verdict:?}"));
@@ -101,9 +103,17 @@ fn entries<'a>(scenario: &Scenario, run: &'a Run) -> Vec<Entry<'a>> {
     entries
 }
 
-/// From failures to whoever asked for what failed, until nothing changes.
-fn undone(run: &Run, entries: &[Entry]) -> Vec<bool> {
+/// From failures to whoever asked for what failed, until nothing changes. None where it cannot be told: what somebody
+/// asked for failed in one pass, and in another it did not.
+fn undone(run: &Run, entries: &[Entry]) -> Option<Vec<bool>> {
     let asks: Vec<&(Thing, What)> = run.ranks.iter().flat_map(|rank| &rank.host.asks).collect();
+    let fates = |what: &What| {
+        let told = entries.iter().filter(|entry| answers(&entry.item.what, what));
+        told.map(|entry| entry.failing.is_empty()).collect::<BTreeSet<bool>>()
+    };
+    if asks.iter().any(|(_, what)| fates(what).len() > 1) {
+        return None;
+    }
     let mut undone: Vec<bool> = entries.iter().map(|entry| !entry.failing.is_empty()).collect();
     loop {
         let lost = |what: &What| {
@@ -114,7 +124,7 @@ fn undone(run: &Run, entries: &[Entry]) -> Vec<bool> {
             let asked = |(asker, what): &&(Thing, What)| stands_for(&entry.thing, asker) && lost(what);
             !undone && asks.iter().copied().any(|ask| asked(&ask))
         });
-        let Some(next) = next else { return undone };
+        let Some(next) = next else { return Some(undone) };
         undone[next] = true;
     }
 }

@@ -25,20 +25,28 @@ pub struct State<'a> {
 impl State<'_> {
     /// In which phases and on which ranks an item must fail; on none: it does not fail by itself.
     pub fn expected(&self, thing: &Thing, run: &Run) -> (Vec<Phase>, RankSet) {
-        let (phases, failing) = self.alone(thing);
+        let (phases, failing) = self.alone(thing, run);
         if !failing.is_empty() || matches!(thing, Thing::Unfound(_) | Thing::Invalid(_)) {
             return (phases, failing);
         }
         (vec![Phase::Compare], self.odd(thing, run))
     }
 
-    fn alone(&self, thing: &Thing) -> (Vec<Phase>, RankSet) {
+    fn alone(&self, thing: &Thing, run: &Run) -> (Vec<Phase>, RankSet) {
         let all = |fails: bool| self.ranks(&|_| fails);
         match thing {
             Thing::Unfound(_) if matches!(self.item.what, What::Unload(_)) => (vec![Phase::Call], all(true)),
             Thing::Unfound(_) => (vec![Phase::Resolve], all(true)),
             Thing::Invalid(_) => (vec![Phase::Call], self.item.holders.clone()),
-            Thing::Unload(content) => (vec![Phase::Call], all(!self.committed.contains(content))),
+            Thing::Unload(content) => {
+                // What another item of the pass brings cannot go.
+                let brought = run.ranks[0]
+                    .host
+                    .batches
+                    .iter()
+                    .any(|(pass, thing)| *pass == self.pass && thing.carries() == Some(*content));
+                (vec![Phase::Call], all(brought || !self.committed.contains(content)))
+            }
             Thing::Python(_) => (vec![Phase::Callback], self.ranks(&|rank| !self.rank(rank).calls(thing))),
             Thing::Module(name) => {
                 let fails = |rank| match self.rank(rank).importing(name) {

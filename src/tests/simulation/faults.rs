@@ -31,7 +31,7 @@ const FAULTS: [(Phase, Change); 6] = [
 ];
 
 /// Everybody, one rank, or two with different sets.
-fn askers(size: u32) -> Vec<Vec<u32>> {
+pub fn askers(size: u32) -> Vec<Vec<u32>> {
     let one_each = (0..size).map(|rank| vec![rank]);
     one_each.chain([(0..size).collect(), vec![0, size - 1]]).collect()
 }

@@ -50,6 +50,9 @@ pub struct Host {
     pub tried: Vec<(u32, Thing)>,
     /// Passes of this call that staged.
     pub staging: BTreeSet<u32>,
+    /// What is being opened, and all that was, in which pass of this call.
+    pub batch: BTreeSet<Thing>,
+    pub batches: BTreeSet<(u32, Thing)>,
     /// What was said about tables, by pass and item; of the last batch with that item.
     pub notes: BTreeMap<(u32, Thing), BTreeSet<String>>,
     /// Opened or imported successfully, visible or not.
@@ -60,6 +63,9 @@ pub struct Host {
     pub outcomes: BTreeMap<Thing, Result<(), Failure>>,
     /// Tasks that each plugin's table has by now.
     pub tables: BTreeMap<Content, u32>,
+    /// The same when they were last looked at, and which item of the running batch has added to them.
+    pub seen: BTreeMap<Content, u32>,
+    pub grown: BTreeMap<Content, u32>,
     /// Undone.
     pub parked: BTreeSet<Thing>,
     /// Committed.
@@ -99,6 +105,7 @@ impl Host {
         self.asks.clear();
         self.tried.clear();
         self.staging.clear();
+        self.batches.clear();
         self.notes.clear();
         self.global.values_mut().for_each(|since| *since = 0);
     }
@@ -113,12 +120,15 @@ impl Host {
                 Done::Tried { failed, more: self.more(), shapes: Shapes::default() }
             }
             Job::Open(items) => {
+                self.batch = items.iter().map(|(_, item)| Thing::of(&item.what)).collect();
+                self.batches.extend(self.batch.iter().map(|thing| (self.pass, thing.clone())));
                 let failed = self.each(&items, Host::open);
                 let (failed, shapes) = self.register(&items, failed);
                 Done::Tried { failed, more: self.more(), shapes }
             }
             Job::Import(items) => {
                 let failed = self.each(&items, Host::import);
+                self.notice_growth(items.first().map_or(0, |(index, _)| *index));
                 let shapes = self.shapes(&items, &failed, &[]);
                 Done::Tried { failed, more: self.more(), shapes }
             }

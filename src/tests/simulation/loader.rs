@@ -33,6 +33,9 @@ impl Host {
         let thing = Thing::of(&item.what);
         self.tried.push((self.pass, thing.clone()));
         match thing {
+            Thing::Unload(content) if self.batch.iter().any(|thing| thing.carries() == Some(content)) => {
+                Err(Failure::new(Phase::Call, "loaded by another request"))
+            }
             Thing::Unload(content) if self.committed.contains_key(&content) => Ok(()),
             Thing::Unload(_) => Err(Failure::new(Phase::Call, "not loaded")),
             Thing::Unfound(_) if matches!(item.what, What::Unload(_)) => Err(Failure::new(Phase::Call, "not loaded")),

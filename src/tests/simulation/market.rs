@@ -98,6 +98,10 @@ pub fn next(last: &Scenario) -> Scenario {
     let market = Market { contents: contents.max().map_or(0, |most| most + 1), modules: 4, plain: random.bool() };
     scenario.faults.clear();
     wants(&mut scenario, &market, random);
+    if random.u8(0..3) == 0 && market.contents > 0 {
+        let rank = random.usize(..scenario.ranks.len());
+        scenario.ranks[rank].wishes.push(unload(random.u32(..market.contents)));
+    }
     scenario
 }
 
@@ -121,6 +125,8 @@ fn plugins(scenario: &mut Scenario, market: &Market, random: &mut Rng) {
                     _ => plugin.requests.clear(),
                 }
             }
+            // A table cannot ask for that; a plugin that did would be loaded and unloaded for ever.
+            plugin.requests.retain(|request| !matches!(request, Request::Unload { .. }));
             rank.plugins.insert(content, plugin);
         }
         if grow {
@@ -128,7 +134,7 @@ fn plugins(scenario: &mut Scenario, market: &Market, random: &mut Rng) {
             let (body, whole) = (market.body(random), random.u8(0..3) > 0);
             let (lone, more) = (random.usize(..scenario.ranks.len()), random.u32(1..3));
             let ranks = scenario.ranks.iter_mut().enumerate().filter(|(number, _)| whole || *number == lone);
-            ranks.for_each(|(_, rank)| drop(rank.grows.insert(body.clone(), (content, more))));
+            ranks.for_each(|(_, rank)| rank.grows.extend([(body.clone(), (content, more))]));
         }
     }
 }
@@ -212,9 +218,9 @@ fn fails(scenario: &mut Scenario, market: &Market, random: &mut Rng) {
         let kind = random.u8(0..5);
         for (_, rank) in scenario.ranks.iter_mut().enumerate().filter(|(number, _)| everywhere || *number == rank) {
             match kind {
-                0..2 => drop(rank.openings.insert(content, opening)),
-                2..4 => drop(rank.callings.insert(callback.clone(), calling)),
-                _ => drop(rank.importings.insert(name.clone(), importing)),
+                0..2 => rank.openings.extend([(content, opening)]),
+                2..4 => rank.callings.extend([(callback.clone(), calling)]),
+                _ => rank.importings.extend([(name.clone(), importing)]),
             }
         }
     }

@@ -131,6 +131,28 @@ fn an_older_plugin_that_grows_differently_stays_as_all_know_it() {
 }
 
 #[test]
+fn a_rank_that_compares_only_what_it_has_added_itself_is_named() {
+    for size in 2..=8 {
+        for rank in 0..size {
+            // The others have added to an older plugin; this rank, which has not, leaves the comparison out.
+            let scenario = plugins(size, 1, 12).all_want(library(0));
+            let next = scenario.next().all_want(python(1)).everywhere(|rank| {
+                rank.grows.insert(Thing::Python(1), (0, 1));
+            });
+            let next = next.on(rank, |rank| {
+                rank.grows.clear();
+                rank.skips_compare_when_unchanged = true;
+            });
+            let run = super::run::run_next(check(&scenario), &next);
+            let wrong = super::oracle::violations(&next, &run);
+            // It has gone on to its end, alone.
+            let alone = format!("for rank {rank}");
+            assert!(wrong.iter().any(|said| said.starts_with("stuck: ") && said.ends_with(&alone)), "{wrong:?}");
+        }
+    }
+}
+
+#[test]
 fn unload_then_load_gives_a_new_number() {
     let scenario = plugins(4, 2, 6).all_want(library(0)).all_want(library(1));
     let run = check(&scenario);
@@ -149,6 +171,15 @@ fn what_is_not_loaded_cannot_be_unloaded() {
     let run = check(&plugins(3, 1, 7).want([1], unload(0)));
     let cause = cause(run.verdict(&Thing::Unload(0)));
     assert_eq!((cause.ranks, cause.failure.phase), (RankSet::all(3), Phase::Call));
+}
+
+#[test]
+fn what_another_rank_loads_in_the_same_round_is_not_unloaded() {
+    let scenario = plugins(3, 1, 13).all_want(library(0));
+    let next = scenario.next().want([0], unload(0)).want([1], global(0));
+    let run = check_next(check(&scenario), &next);
+    assert_eq!(cause(run.verdict(&Thing::Unload(0))).failure.phase, Phase::Call);
+    assert_eq!(numbers(&run), [Some(0)]);
 }
 
 #[test]

@@ -85,3 +85,23 @@ fn a_rank_that_leaves_a_collective_out_is_found_out() {
     }
     assert!(found > 20, "{found}");
 }
+
+#[test]
+fn a_rank_that_compares_only_what_it_has_added_itself_is_found_out() {
+    let mut found = 0;
+    for seed in 0..3_000 {
+        let mut first = scenario(seed);
+        first.faults.clear();
+        let mut broken = next(&first);
+        let rank = seed as usize % broken.ranks.len();
+        broken.ranks[rank].skips_compare_when_unchanged = true;
+        let wrong = violations(&broken, &run_next(run(&first), &broken));
+        if !wrong.is_empty() {
+            found += 1;
+            // It goes on alone: to another collective, or to its end.
+            let alone = |said: &String| said.contains(" where rank ") || said.starts_with("stuck: rank ");
+            assert!(wrong.iter().any(alone), "seed {seed}: {wrong:?}");
+        }
+    }
+    assert!(found > 5, "{found}");
+}

@@ -39,6 +39,8 @@ impl Host {
         items: &[(u32, Item)],
         mut failed: Vec<(u32, Failure)>,
     ) -> (Vec<(u32, Failure)>, Shapes) {
+        let first = items.first().map_or(0, |(index, _)| *index);
+        self.notice_growth(first);
         let fresh = self.meet(items, &mut failed);
         self.follow(&fresh, &mut failed);
         for (index, item) in items {
@@ -48,6 +50,7 @@ impl Host {
             {
                 failed.push((*index, failure));
             }
+            self.notice_growth(*index);
         }
         let shapes = self.shapes(items, &failed, &fresh);
         (failed, shapes)
@@ -56,9 +59,6 @@ impl Host {
     /// The plugins that are new, with every item that brings them.
     fn meet(&mut self, items: &[(u32, Item)], failed: &mut Vec<(u32, Failure)>) -> Vec<(u32, Content)> {
         let mut fresh: Vec<(u32, Content)> = Vec::new();
-        // What is unloaded and loaded in one batch is new again.
-        let unloaded = |met: &Met| items.iter().any(|(_, item)| Thing::of(&item.what) == Thing::Unload(met.content));
-        self.met.retain(|met| !unloaded(met));
         for (index, item) in items {
             let Some(content) = Thing::of(&item.what).carries() else { continue };
             if has_failed(failed, *index) {
@@ -92,9 +92,21 @@ impl Host {
                     let hit = fresh.iter().filter(|(_, known)| *known == content);
                     failed.extend(hit.map(|(index, _)| (*index, failure.clone())));
                 }
+                if let Some((index, _)) = fresh.iter().find(|(_, known)| *known == content) {
+                    self.notice_growth(*index);
+                }
             }
             if !std::mem::replace(&mut self.met[at].asked, true) {
                 self.record(&plugin.requests, Some(&asker));
+            }
+        }
+    }
+
+    /// What was added to plugins since the last look is an item's doing.
+    pub fn notice_growth(&mut self, index: u32) {
+        for (content, count) in &self.tables {
+            if self.seen.insert(*content, *count).is_some_and(|seen| seen != *count) {
+                self.grown.entry(*content).or_insert(index);
             }
         }
     }
@@ -113,11 +125,13 @@ impl Host {
         for slot in older {
             let count = self.tables[&slot.content];
             (slot.content, count).hash(&mut old);
-            if let (true, Some((first, _))) = (count != slot.visible, items.first()) {
+            let first = items.first().map(|(index, _)| index);
+            if let (true, Some(index)) = (count != slot.visible, self.grown.get(&slot.content).or(first)) {
                 let text = format!("plugin `{}` has grown to {count} tasks here", slot.name);
-                shapes.notes.push((*first, Failure::new(Phase::Compare, text)));
+                shapes.notes.push((*index, Failure::new(Phase::Compare, text)));
             }
         }
+        self.grown.clear();
         for (index, item) in items {
             let said = shapes.notes.iter().filter(|(noted, _)| noted == index);
             let said = said.map(|(_, failure)| failure.message.clone()).collect();
@@ -131,10 +145,6 @@ impl Host {
     pub fn stage_plugin(&mut self, content: Content) {
         let Some(plugin) = self.spec.plugins.get(&content) else { return };
         let name = plugin.name.clone();
-        if self.met.iter().all(|met| met.content != content) {
-            // Unloaded in this batch: `meet` has seen to it that it was compared.
-            self.met.push(Met { content, name: name.clone(), followed: true, asked: true });
-        }
         if !self.registry.iter().chain(&self.staged).any(|slot| slot.live && slot.content == content) {
             let visible = self.tables[&content];
             self.staged.push(Slot { content, name, visible, frozen: false, live: true });

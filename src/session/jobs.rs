@@ -7,13 +7,13 @@ use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
-use super::{CallError, Core, Shared, lock, write};
+use super::{CallError, Core, Shared, lock, record, write};
 use crate::comm::mpi::world;
 use crate::error::Phase;
 use crate::host::{Opener, dl};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
-use crate::intercept::maps::{self, Watch};
+use crate::intercept::maps::{self, Mapped, Watch};
 use crate::outcome::Failure;
 use crate::plan::{self, Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
@@ -86,13 +86,35 @@ pub(super) fn tell_mapped() {
         return;
     }
     let (news, everything) = lock(&WATCH).get_or_insert_default().news();
+    if !news.is_empty() {
+        note(&mut dl::host(None), news, everything);
+    }
+}
+
+fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) {
     if news.is_empty() {
         return;
     }
     if news.iter().any(|new| world::is_mpi(&new.path)) {
         MPI_CAME.store(true, Ordering::Relaxed);
     }
-    dl::host(None).note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
+    host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
+}
+
+/// What is mapped from now on came with a library that is opened from now on.
+fn tell_before_opening(host: &mut dl::Opening) {
+    let (news, everything) = lock(&WATCH).get_or_insert_default().news();
+    note(host, news, everything);
+}
+
+/// The plugins that came with a library which was just opened: what it needs, what its constructor has opened.
+fn came_along(host: &mut dl::Opening, library: &Identity) -> Vec<Request> {
+    let (news, everything) = lock(&WATCH).get_or_insert_default().news();
+    let itself = host.library(library).map(|library| library.path().to_path_buf());
+    let others = news.iter().map(|new| &new.path).filter(|path| itself.as_ref() != Some(path));
+    let plugins = others.filter_map(|path| record::plugin(path)).collect();
+    note(host, news, everything);
+    plugins
 }
 
 /// Before anything is sent: has another MPI come in?
@@ -115,8 +137,10 @@ pub(super) fn stage(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> 
 /// Opens what is to be opened, all of it; then plugins register and callbacks run.
 pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
     let mut failed = Vec::new();
+    let mut came: Vec<(Option<Key>, Request)> = Vec::new();
     {
         let mut host = dl::host(core.node.as_mut());
+        tell_before_opening(&mut host);
         for (index, item) in items {
             // What a constructor asks for is asked for by its library, whichever item brought that.
             host.item = identity_of(item).map(plan::library_key);
@@ -135,9 +159,14 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
                 },
                 _ => Ok(()),
             };
+            if let (Ok(()), Some(identity)) = (&outcome, identity_of(item)) {
+                came.extend(came_along(&mut host, identity).into_iter().map(|request| (host.item, request)));
+            }
             failed.extend(outcome.err().map(|failure| (*index, failure)));
         }
     }
+    let came = came.into_iter().map(|(asked_by, request)| Pending { request, asked_by });
+    lock(&shared.pending).extend(came);
     let (failed, shapes) = register::run(shared, &mut core.plugins, items, failed);
     Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes }
 }

@@ -2,7 +2,7 @@
 //! its tasks are not found, a second try repeats the failure without running anything again, and the next plugin loads.
 //!
 //! Arguments: the rank (at most the last), and how: `fail`, `missing` (it opens a library that is not there), `throw` (C++),
-//! `asked` (its constructor asked for a library that the rank lacks).
+//! `panic` (Rust), `asked` (its constructor asked for a library that the rank lacks).
 
 use std::fs;
 
@@ -28,7 +28,13 @@ fn main() {
         }
         _ => Fixture::plugin("apple"),
     };
-    let apple = job.build(&fixture);
+    let apple = match how.as_str() {
+        "panic" => {
+            let program = std::env::current_exe().expect("a program has a file");
+            program.parent().expect("it is in a folder").join("examples/libpanicking.so")
+        }
+        _ => job.build(&fixture),
+    };
     let banana = job.build(&Fixture::plugin("banana"));
     if job.rank == culprit && how != "asked" {
         // SAFETY: this process has one thread that reads the environment.
@@ -45,6 +51,7 @@ fn main() {
             "fail" => "callback: told to fail",
             "missing" => "libdlcast_test_nowhere.so: cannot open shared object file",
             "throw" => "runtime_error",
+            "panic" => "panicked: panicked on purpose",
             _ => "it asks for `/proc/self/cwd/libwanted.so`",
         };
         assert!(attempt == 1 || told.contains(expected), "{told}");

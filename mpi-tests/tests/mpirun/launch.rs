@@ -37,7 +37,7 @@ impl Launcher {
 
     /// The command line of a case; `folder` is its own and goes away with everything in it.
     pub fn command(&self, case: &Case, ranks: u32, folder: &Path) -> Result<Command, Failed> {
-        let program = match case.program.strip_suffix(".c") {
+        let program = match case.program.split_once('.') {
             Some(_) => self.compiled(&case.program, folder)?,
             None => built_program(&case.program)?,
         };
@@ -51,7 +51,9 @@ impl Launcher {
         let scratch = folder.join("scratch");
         fs::create_dir(&scratch)?;
         fs::set_permissions(&scratch, fs::Permissions::from_mode(0o755))?;
-        command.args(&case.args).envs(&self.environment);
+        let include = self.here.join("../include");
+        let include = include.to_str().ok_or("a folder with a strange name")?;
+        command.args(case.args.iter().map(|argument| argument.replace("{include}", include))).envs(&self.environment);
         // What the launcher leaves behind when it is killed goes away with the folder.
         command.env("TMPDIR", folder);
         for (key, value) in &case.env {
@@ -61,16 +63,20 @@ impl Launcher {
         Ok(command)
     }
 
-    /// Compiles a C program as its users do: `mpicc`, with what pkg-config says about an installed dlcast.
+    /// Compiles a C or C++ program as its users do: `mpicc` or `mpicxx`, with what pkg-config says about an installed dlcast.
     fn compiled(&self, source: &str, prefix: &Path) -> Result<PathBuf, Failed> {
         self.install(prefix)?;
         let mut pkg_config = Command::new("pkg-config");
         pkg_config.args(["--cflags", "--libs", "dlcast"]).env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"));
         let flags = succeed(&mut pkg_config)?;
-        let program = prefix.join(source.trim_end_matches(".c"));
-        let mut command = Command::new(std::env::var("MPICC").unwrap_or_else(|_| "mpicc".to_owned()));
+        let program = prefix.join(source.split('.').next().unwrap_or(source));
+        let (variable, compiler, standard) = match source.ends_with(".cpp") {
+            true => ("MPICXX", "mpicxx", "-std=c++17"),
+            false => ("MPICC", "mpicc", "-std=c11"),
+        };
+        let mut command = Command::new(std::env::var(variable).unwrap_or_else(|_| compiler.to_owned()));
         command
-            .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-o"])
+            .args([standard, "-Wall", "-Wextra", "-Werror", "-o"])
             .arg(&program)
             .arg(self.here.join("fixtures").join(source))
             .args(flags.split_whitespace())

@@ -8,13 +8,15 @@
 //! - `collective` sessions and collective calls
 //! - `recording` requests that are recorded
 //! - `stepping` calls that their caller steps
-//! - `plugins` callbacks, tasks, code that other ranks can find
+//! - `callbacks`, `tasks`, `code` what plugins bring, and code that other ranks can find
 
 #![allow(non_camel_case_types)]
 
+pub mod callbacks;
+pub mod code;
 pub mod collective;
-pub mod plugins;
 pub mod recording;
 pub mod stepping;
+pub mod tasks;
 mod translate;
 pub mod types;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use super::plugins::callback_request;
+use super::callbacks::callback_request;
 use super::translate::{self, c_text, invalid, put, report, run, session_to_call, text};
 use super::types::*;
 use crate::code::Payload;

@@ -6,6 +6,7 @@ use std::ffi::{CStr, CString, c_char, c_void};
 use serde_json::{Value, json};
 
 use super::types::*;
+use crate::code::CodeRef;
 use crate::config::{Mode, Timeout};
 use crate::request::OpenFlags;
 use crate::session::call::{Outcome, Own};
@@ -141,4 +142,20 @@ pub(super) fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {
     }
     leave_report(&value);
     (status, handle)
+}
+
+/// # Safety
+/// `bytes` is null or points to `length` bytes that live during the call.
+pub(super) unsafe fn bytes<'a>(bytes: *const c_void, length: usize, what: &str) -> Result<&'a [u8], CallError> {
+    match (bytes.is_null(), length) {
+        (_, 0) => Ok(&[]),
+        (true, _) => Err(invalid(format!("{what} is a null pointer"))),
+        // SAFETY: the C caller's word.
+        (false, _) => Ok(unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) }),
+    }
+}
+
+/// Reads a code reference that came from C, or from another rank.
+pub(super) fn code(bytes: &[u8]) -> Result<CodeRef, CallError> {
+    crate::wire::decode(bytes, u32::MAX).map_err(|error| invalid(format!("this is no code reference: {error}")))
 }

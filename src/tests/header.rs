@@ -14,7 +14,9 @@ fn the_header_is_up_to_date() {
         .with_src(root.join("src/capi/collective.rs"))
         .with_src(root.join("src/capi/recording.rs"))
         .with_src(root.join("src/capi/stepping.rs"))
-        .with_src(root.join("src/capi/plugins.rs"))
+        .with_src(root.join("src/capi/callbacks.rs"))
+        .with_src(root.join("src/capi/tasks.rs"))
+        .with_src(root.join("src/capi/code.rs"))
         .generate()
         .expect("src/capi is what cbindgen can read");
     let mut header = Vec::new();

@@ -1,6 +1,6 @@
 //! Outcomes of all ranks become one verdict per item. This collective is the barrier: nothing is visible before it.
 
-use super::{Ask, Job, Round, State, read_failures, words};
+use super::{Ask, Growth, Job, Round, State, read_failures, words};
 use crate::comm::{Agreed, Reply};
 use crate::error::Phase;
 use crate::outcome::{Cause, Failure, Failures, Verdict};
@@ -24,18 +24,16 @@ impl Round {
         match words::<6>(&reply) {
             Ok([failed, more, fresh, not_fresh, old, not_old]) => {
                 self.again |= more != 0;
-                self.freeze = old != !not_old;
-                let same = fresh == !not_fresh && !self.freeze;
+                let old_differ = old != !not_old;
+                self.growth = if old_differ { Growth::Differs(Vec::new()) } else { Growth::Agreed };
+                let same = fresh == !not_fresh && !old_differ;
                 #[cfg(test)]
                 let same = same || (self.skip_compare_when_unchanged && self.notes.is_empty());
                 if failed == 0 && same {
                     return self.settle(&Failures::default());
                 }
                 if !same {
-                    // Where a rank's own attempt failed there is nothing to compare.
-                    let failed: Vec<u32> = self.mine.causes.iter().map(|cause| cause.item).collect();
-                    let notes = std::mem::take(&mut self.notes);
-                    for (index, note) in notes.into_iter().filter(|(index, _)| !failed.contains(index)) {
+                    for (index, note) in std::mem::take(&mut self.notes) {
                         self.mine.add(index, note, self.rank);
                     }
                 }
@@ -47,7 +45,14 @@ impl Round {
 
     pub(super) fn decided(&mut self, reply: Agreed<Reply>) -> Ask {
         match read_failures(reply, self.size, self.plan.items.len()) {
-            Ok(failures) => self.settle(&without_equals(failures, self.size)),
+            Ok(mut failures) => {
+                failures.causes.retain(|cause| !is_note(cause) || cause.ranks.len() < self.size as usize);
+                if let Growth::Differs(notes) = &mut self.growth {
+                    let differing = failures.causes.iter().filter(|cause| is_note(cause));
+                    notes.extend(differing.map(|cause| cause.failure.message.clone()));
+                }
+                self.settle(&without_notes_of_failed(failures))
+            }
             Err(error) => self.fail(error),
         }
     }
@@ -69,20 +74,22 @@ impl Round {
         let for_good = |cause: &&Cause| !now_global || cause.failure.phase != Phase::Open;
         let lost: Vec<u32> = failures.causes.iter().filter(for_good).map(|cause| cause.item).collect();
         self.undo_failed(failures, |index| lost.contains(&index));
-        let freeze = std::mem::take(&mut self.freeze);
+        let growth = std::mem::replace(&mut self.growth, Growth::Unknown);
         let pick =
             |indices: &[u32]| -> Vec<Item> { indices.iter().filter_map(|&index| self.item(index)).cloned().collect() };
-        let job = Job::Settle { commit: pick(&committed), undo: pick(&undone), freeze };
+        let job = Job::Settle { commit: pick(&committed), undo: pick(&undone), growth };
         self.ask_job(State::Settling, job)
     }
 }
 
-/// Drops what is no failure: notes that are the same on every rank, and those of items that failed by themselves.
-fn without_equals(mut failures: Failures, size: u32) -> Failures {
-    let compared = |cause: &Cause| cause.failure.phase == Phase::Compare;
-    let by_itself: Vec<u32> = failures.causes.iter().filter(|cause| !compared(cause)).map(|cause| cause.item).collect();
-    failures
-        .causes
-        .retain(|cause| !compared(cause) || (cause.ranks.len() < size as usize && !by_itself.contains(&cause.item)));
+/// Not a failure, but what a rank has, to be compared: what all ranks say is dropped.
+fn is_note(cause: &Cause) -> bool {
+    cause.failure.phase == Phase::Compare
+}
+
+/// Where an item failed by itself on some rank, there is nothing to compare.
+fn without_notes_of_failed(mut failures: Failures) -> Failures {
+    let failed: Vec<u32> = failures.causes.iter().filter(|cause| !is_note(cause)).map(|cause| cause.item).collect();
+    failures.causes.retain(|cause| !is_note(cause) || !failed.contains(&cause.item));
     failures
 }

@@ -52,15 +52,25 @@ pub enum Job {
         commit: Vec<Item>,
         /// Opened or imported here, but failed elsewhere.
         undo: Vec<Item>,
-        /// The plugins that were there before have registered different things since: what is new in them stays
-        /// unseen for ever.
-        freeze: bool,
+        /// What became of the plugins that were there before.
+        growth: Growth,
     },
     /// The last of a call: what was committed is registered, but for these, whose own requests failed.
     Conclude {
         /// Committed in an earlier pass of this round, and undone after all.
         revoke: Vec<Item>,
     },
+}
+
+/// Whether callbacks have added to older plugins, and the same on every rank.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// Nothing was agreed on.
+    Unknown,
+    /// The same everywhere: it becomes visible.
+    Agreed,
+    /// Not the same: the notes of those that differ, which never grow again. The others wait for the next time.
+    Differs(Vec<String>),
 }
 
 /// How a job went.
@@ -129,8 +139,8 @@ pub struct Round {
     mine: Failures,
     /// What plugins have registered on this rank, should it not be the same everywhere.
     notes: Vec<(u32, Failure)>,
-    /// It is not, for plugins of earlier rounds.
-    freeze: bool,
+    /// What is known of plugins of earlier rounds.
+    growth: Growth,
     /// The agreed verdicts so far, by index into the plan.
     verdicts: Vec<Option<Verdict>>,
     /// What is being loaded: a lane's share of the plan, by index.
@@ -166,7 +176,7 @@ impl Round {
             plan: Plan::default(),
             mine: Failures::default(),
             notes: Vec::new(),
-            freeze: false,
+            growth: Growth::Unknown,
             verdicts: Vec::new(),
             batch: Vec::new(),
             failed: None,
@@ -244,7 +254,7 @@ impl Round {
         }
         self.failed = Some(error);
         let undo = batch.iter().filter_map(|&index| self.item(index)).cloned().collect();
-        self.ask_job(State::Settling, Job::Settle { commit: Vec::new(), undo, freeze: false })
+        self.ask_job(State::Settling, Job::Settle { commit: Vec::new(), undo, growth: Growth::Unknown })
     }
 
     fn gather(&mut self) -> Ask {

@@ -297,9 +297,9 @@ impl Call {
                 self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false, shapes: Shapes::default() });
                 return;
             }
-            Job::Settle { commit, undo, freeze } => {
+            Job::Settle { commit, undo, growth } => {
                 self.undecided.clear();
-                let jobs = jobs::settle(&self.shared, core, &commit, &undo, freeze);
+                let jobs = jobs::settle(&self.shared, core, &commit, &undo, &growth);
                 self.imports = jobs.into_iter().map(Work::from).collect();
                 self.after_imports = Some(Done::Settled);
                 return;

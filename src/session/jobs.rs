@@ -17,7 +17,7 @@ use crate::intercept::maps::{self, Mapped, Watch};
 use crate::outcome::Failure;
 use crate::plan::{self, Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
-use crate::round::Done;
+use crate::round::{Done, Growth};
 use crate::task::Shapes;
 
 /// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
@@ -172,7 +172,15 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
 }
 
 /// Libraries are settled here; what is to be done about modules is returned, for Python to do.
-pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[Item], freeze: bool) -> Vec<ImportJob> {
+pub(super) fn settle(
+    shared: &Shared,
+    core: &mut Core,
+    commit: &[Item],
+    undo: &[Item],
+    growth: &Growth,
+) -> Vec<ImportJob> {
+    // Before the batch's own plugins are committed: those were compared apart.
+    core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
     let mut host = dl::host(None);
     for item in commit {
         match &item.what {
@@ -204,10 +212,6 @@ pub(super) fn settle(shared: &Shared, core: &mut Core, commit: &[Item], undo: &[
         if !core.committed.contains_key(identity) {
             core.forget(identity);
         }
-    }
-    // Without a commit nothing may have been agreed on.
-    if freeze || !commit.is_empty() {
-        core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), freeze);
     }
     let name = |item: &Item| match &item.what {
         What::Module { name } => Some(name.clone()),

@@ -8,6 +8,7 @@ use crate::host::table::Table;
 use crate::identity::Identity;
 use crate::plan::{self, Key};
 use crate::registry::Registry;
+use crate::round::Growth;
 use crate::task::TaskTable;
 
 /// A plugin: registered, or on its way.
@@ -25,7 +26,7 @@ pub(super) struct Met {
     pub counted: u32,
     /// Tasks that every rank has; none before the plugin was committed.
     pub agreed: Option<u32>,
-    /// The ranks differ: it does not grow any more.
+    /// The ranks differ in it: it does not grow any more.
     pub frozen: bool,
 }
 
@@ -91,13 +92,19 @@ impl Plugins {
         items.is_empty()
     }
 
-    /// What was compared is agreed on; with `freeze`, it differs.
-    pub fn agree(&mut self, registry: &mut Registry, freeze: bool) {
-        for met in self.met.iter_mut().filter(|met| met.agreed.is_some()) {
-            met.frozen |= freeze;
-            if !met.frozen {
-                met.agreed = Some(met.counted);
-                registry.grow(&met.identity, met.counted);
+    /// What was compared is agreed on, or differs.
+    pub fn agree(&mut self, registry: &mut Registry, growth: &Growth) {
+        for met in self.met.iter_mut().filter(|met| met.agreed.is_some() && !met.frozen) {
+            match growth {
+                Growth::Unknown => {}
+                Growth::Agreed => {
+                    met.agreed = Some(met.counted);
+                    registry.grow(&met.identity, met.counted);
+                }
+                Growth::Differs(notes) => {
+                    let own = grown(met.table.name());
+                    met.frozen = notes.iter().any(|note| note.starts_with(&own));
+                }
             }
         }
     }
@@ -111,4 +118,9 @@ impl Plugins {
             registry.add(table.name(), table.version(), identity.clone(), table.tasks(), *count);
         }
     }
+}
+
+/// How the note begins that an older plugin has grown; its name ends at the quote, which what follows makes plain.
+pub(super) fn grown(plugin: &str) -> String {
+    format!("plugin `{plugin}` has grown to ")
 }

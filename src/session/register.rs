@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::met::{Met, Plugins};
+use super::met::{self, Met, Plugins};
 use super::pending::Pending;
 use super::{Shared, lock};
 use crate::error::Phase;
@@ -235,7 +235,7 @@ impl Batch<'_> {
                 old.update(&bytes).update(&count.to_le_bytes());
                 if count != agreed {
                     let grown = self.grown.iter().find(|(_, identity)| *identity == met.identity);
-                    let text = format!("plugin `{name}` has grown to {count} tasks here, but not so everywhere");
+                    let text = format!("{}{count} tasks here, but not so everywhere", met::grown(name));
                     let index = grown.map_or(first, |(index, _)| *index);
                     shapes.notes.push((index, Failure::new(Phase::Compare, text)));
                 }

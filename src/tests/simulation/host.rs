@@ -132,7 +132,7 @@ impl Host {
                 let shapes = self.shapes(&items, &failed, &[]);
                 Done::Tried { failed, more: self.more(), shapes }
             }
-            Job::Settle { commit, undo, freeze } => self.settle(&commit, &undo, freeze),
+            Job::Settle { commit, undo, growth } => self.settle(&commit, &undo, &growth),
             Job::Conclude { revoke } => self.conclude(&revoke),
         }
     }

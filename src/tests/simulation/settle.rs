@@ -5,7 +5,7 @@ use super::scenario::Content;
 use super::thing::Thing;
 use crate::plan::{Item, What};
 use crate::request::OpenFlags;
-use crate::round::Done;
+use crate::round::{Done, Growth};
 
 impl Host {
     /// What is loaded and neither committed nor undone.
@@ -15,10 +15,8 @@ impl Host {
         self.loaded.iter().filter(move |thing| !decided(thing))
     }
 
-    pub fn settle(&mut self, commit: &[Item], undo: &[Item], freeze: bool) -> Done {
-        if freeze || !commit.is_empty() {
-            self.grow(freeze);
-        }
+    pub fn settle(&mut self, commit: &[Item], undo: &[Item], growth: &Growth) -> Done {
+        self.grow(growth);
         for item in commit {
             self.commit(item);
         }

@@ -9,6 +9,7 @@ use super::thing::Thing;
 use crate::error::Phase;
 use crate::outcome::Failure;
 use crate::plan::Item;
+use crate::round::Growth;
 use crate::task::Shapes;
 
 /// A plugin that the session knows.
@@ -151,12 +152,17 @@ impl Host {
         }
     }
 
-    /// Makes visible what was added to plugins that were there before, or nothing of it for ever.
-    pub fn grow(&mut self, freeze: bool) {
-        for slot in self.registry.iter_mut().chain(&mut self.staged).filter(|slot| slot.live) {
-            slot.frozen |= freeze;
-            if !slot.frozen {
-                slot.visible = self.tables[&slot.content];
+    /// Makes visible what was added to plugins that were there before, where it is the same everywhere.
+    pub fn grow(&mut self, growth: &Growth) {
+        let older = self.registry.iter_mut().chain(&mut self.staged).filter(|slot| slot.live && !slot.frozen);
+        for slot in older {
+            match growth {
+                Growth::Unknown => {}
+                Growth::Agreed => slot.visible = self.tables[&slot.content],
+                Growth::Differs(notes) => {
+                    let own = format!("plugin `{}` has grown to ", slot.name);
+                    slot.frozen = notes.iter().any(|note| note.starts_with(&own));
+                }
             }
         }
     }

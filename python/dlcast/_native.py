@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import json
 import os
@@ -55,11 +56,9 @@ class Native:
     def _open(self) -> Any:
         # cffi closes it when Python ends, and MPI_Finalize, which comes later, calls into it.
         flags = os.RTLD_NOW | os.RTLD_LOCAL | os.RTLD_NODELETE
-        try:
-            # A C++ host may have brought the library: one runtime in a process.
-            return self._ffi.dlopen(_SONAME, flags | os.RTLD_NOLOAD)
-        except OSError:
-            pass
+        # A C++ host may have brought the library: one runtime in a process.
+        if _is_loaded(_SONAME):
+            return self._ffi.dlopen(_SONAME, flags)
         try:
             return self._ffi.dlopen(str(_FOLDER / "libdlcast.so"), flags)
         except OSError as error:
@@ -261,6 +260,18 @@ class Native:
         if status == self.lib.DLCAST_TIMEOUT:
             raise SessionTimeout(text)
         raise SessionError(text)
+
+
+def _is_loaded(soname: str) -> bool:
+    """Whether the process has it.
+
+    Not asked by cffi: where the file can be found but is not loaded, dlerror has no text, and cffi prints it.
+    """
+    try:
+        ctypes.CDLL(soname, mode=os.RTLD_LAZY | os.RTLD_NOLOAD)
+    except OSError:
+        return False
+    return True
 
 
 @functools.cache

@@ -260,7 +260,9 @@ def extension(tmp_path, run, compile_library) -> None:
     compile_library(EXTENSION, "modules/native.so", *flags)
 
 
-@pytest.mark.parametrize(("how", "ranks"), [("imported", 1), ("imported", 3), ("recorded", 1), ("recorded", 3)])
+@pytest.mark.parametrize(
+    ("how", "ranks"), [("imported", 1), ("imported", 3), ("recorded", 1), ("recorded", 3)]
+)
 def test_an_extension_module_brings_the_plugins_that_came_with_it(run, extension, how, ranks):
     for told in run("extension", ranks, how, "native").good(ranks):
         assert told["undone"] == []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import cffi
 
@@ -56,6 +58,15 @@ def test_the_header_is_read_as_c():
     assert (lib.DLCAST_NEGATIVE, lib.DLCAST_HEX) == (-3, 16)
     assert not hasattr(lib, "DLCAST_TEXT")
     assert ffi.typeof("dlcast_status") is ffi.typeof("int32_t")
+
+
+def test_a_library_that_could_be_found_and_is_not_loaded_is_no_crash(tmp_path):
+    library = Path(dlcast.__file__).with_name("_lib") / "libdlcast.so"
+    (tmp_path / "libdlcast.so.0").symlink_to(library)
+    program = "from dlcast import _native; print(_native.native().lib.DLCAST_OK)"
+    environment = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.strip()) == (0, "0"), ran.stderr
 
 
 def test_importing_the_package_loads_neither_mpi_nor_the_library():

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cffi
 
+import dlcast
 from dlcast._native import declarations
 
 HEADER = """

@@ -3,7 +3,7 @@
 //! Numbers are given by the caller's order, which the ranks have agreed on; this neither reads tables nor asks other ranks.
 //!
 //! # Layout
-//! - [`plugin`] one plugin: its visible tasks, found by name when first asked for
+//! - `plugin` one plugin: its visible tasks, found by name when first asked for
 //! - [`runs`] callbacks, once in a process
 mod plugin;
 pub mod runs;

@@ -23,6 +23,10 @@
 //! be *recorded* anywhere; waiting for other ranks happens at **safe points** only: never inside a constructor, inside
 //! dlopen or inside an import.
 //!
+//! A **plugin** is a library with a table (crate `dlcast-plugin`, `dlcast_plugin.h`): **tasks**, functions under names that have
+//! the same ids on every rank, and **callbacks**, functions that run once in every process with a **payload** of bytes.
+//! [`CodeRef`] names a function so that another rank finds it.
+//!
 //! # Layout
 //! In the order of flow.
 //! - Vocabulary: [`ranks`], [`error`], [`config`]

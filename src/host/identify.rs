@@ -177,7 +177,11 @@ fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) ->
         false => (parse()?, hash()),
         true => std::thread::scope(|scope| {
             // It looks at the tables while this thread reads the whole; where no thread can be had, one after the other.
-            match std::thread::Builder::new().spawn_scoped(scope, parse) {
+            let parse_elsewhere = || {
+                digest::roam();
+                parse()
+            };
+            match std::thread::Builder::new().spawn_scoped(scope, parse_elsewhere) {
                 Ok(parser) => {
                     let digest = hash();
                     let elf = parser.join().unwrap_or_else(|_| parse());

@@ -62,7 +62,10 @@ pub enum Kind {
 ///
 /// [`ElfError`] if dlopen would refuse the file for its form, or could die of it.
 pub fn read<'d, R: ReadRef<'d>>(data: R) -> Result<Elf, ElfError> {
-    let elf = read_any(data)?;
+    library(read_any(data)?)
+}
+
+fn library(elf: Elf) -> Result<Elf, ElfError> {
     match elf.kind {
         Kind::SharedObject => Ok(elf),
         Kind::Executable => Err(ElfError::Executable),
@@ -79,7 +82,7 @@ pub fn read_file(file: &File) -> Result<Elf, ElfError> {
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return Err(ElfError::NotAFile);
     }
-    read(&ReadCache::new(file))
+    library(read_any_file(file)?)
 }
 
 /// [`read_any`] from a file.
@@ -88,7 +91,10 @@ pub fn read_file(file: &File) -> Result<Elf, ElfError> {
 ///
 /// As [`read_any`].
 pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
-    read_any(&ReadCache::new(file))
+    // Small files need no second way, which is one more descriptor.
+    let large = file.metadata().is_ok_and(|meta| meta.len() >= 4 << 20);
+    let direct = if large { file.try_clone().ok() } else { None };
+    check(Image::of_file(&ReadCache::new(file), direct)?)
 }
 
 /// Reads a shared library or a dynamically linked program, whose needs are of interest too. [`Elf::kind`] tells which.
@@ -97,7 +103,10 @@ pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
 ///
 /// As [`read`], except for [`ElfError::Executable`].
 pub fn read_any<'d, R: ReadRef<'d>>(data: R) -> Result<Elf, ElfError> {
-    let mut image = Image::new(data)?;
+    check(Image::new(data)?)
+}
+
+fn check<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, ElfError> {
     let parts = headers::read(&mut image)?;
     let build_id = notes::build_id(&image, &parts.notes)?;
     let dynamic = dynamic::read(&image, &parts)?;

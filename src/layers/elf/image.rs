@@ -2,6 +2,10 @@
 //!
 //! It knows segments and bytes. It does not know what the bytes mean.
 
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
 use object::elf::{self, ProgramFlags};
 use object::pod::{self, Pod};
 use object::read::ReadRef;
@@ -10,6 +14,9 @@ use super::error::ElfError;
 
 /// Reads go by whole blocks of the file, so that a cache behind them never holds more than the file, whatever the tables claim.
 const BLOCK: u64 = 1 << 16;
+
+/// From here on a table is read past the cache.
+const LARGE: u64 = 1 << 20;
 
 /// A loaded segment: addresses from `start` to `end`, of which those below `file_end` come from the file.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +53,8 @@ impl Extent {
 #[derive(Debug)]
 pub struct Image<R> {
     data: R,
+    /// Tables of many megabytes are read from here, past the cache, which would keep them.
+    file: Option<File>,
     /// The length of the file.
     pub len: u64,
     /// In ascending order and apart from each other.
@@ -58,7 +67,12 @@ impl<'d, R: ReadRef<'d>> Image<R> {
     /// An image without segments, good for reading the headers.
     pub fn new(data: R) -> Result<Self, ElfError> {
         let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
-        Ok(Image { data, len, loads: Vec::new(), tables: Vec::new() })
+        Ok(Image { data, file: None, len, loads: Vec::new(), tables: Vec::new() })
+    }
+
+    /// The same, with large tables read from the file that `data` is of.
+    pub fn of_file(data: R, file: Option<File>) -> Result<Self, ElfError> {
+        Ok(Image { file, ..Image::new(data)? })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
@@ -86,6 +100,31 @@ impl<'d, R: ReadRef<'d>> Image<R> {
     /// Tells whether the `size` bytes at `address` touch one of ld.so's tables.
     pub fn in_tables(&self, address: u64, size: u64) -> bool {
         self.tables.iter().any(|table| table.overlaps(address, size))
+    }
+
+    /// The widest range around the bytes at `address` that is mapped with all of `flags` and touches none of `others`, nor ld.so's
+    /// tables; none where these bytes are not such.
+    pub fn free_around(
+        &self,
+        address: u64,
+        size: u64,
+        flags: ProgramFlags,
+        others: impl Iterator<Item = Extent>,
+    ) -> Option<Range<u64>> {
+        let mut loads = self.loads.iter();
+        let load = loads.find(|load| load.flags.contains(flags) && load.holds(address, size, load.end))?;
+        let mut free = load.start..load.end;
+        for extent in others.chain(self.tables.iter().copied()) {
+            if extent.overlaps(address, size) {
+                return None;
+            }
+            if extent.offset < address {
+                free.start = free.start.max(extent.offset.saturating_add(extent.size));
+            } else {
+                free.end = free.end.min(extent.offset);
+            }
+        }
+        Some(free)
     }
 
     /// Tells whether there can be code of the file at `address`. Some linkers put the tables into the segment of the code.
@@ -140,7 +179,8 @@ impl<'d, R: ReadRef<'d>> Image<R> {
         mut visit: impl FnMut(u64, &T) -> Result<bool, ElfError>,
     ) -> Result<(), ElfError> {
         let size = size_of::<T>() as u64;
-        let chunk = BLOCK / size;
+        let past_cache = self.file.as_ref().filter(|_| extent.size >= LARGE);
+        let chunk = if past_cache.is_some() { 4 * BLOCK } else { BLOCK } / size;
         let count = extent.size / size;
         let mut bytes = vec![0; (chunk.min(count) * size) as usize];
         let mut index = 0;
@@ -148,7 +188,12 @@ impl<'d, R: ReadRef<'d>> Image<R> {
             let records = chunk.min(count - index);
             let offset = extent.offset + index * size;
             let bytes = &mut bytes[..(records * size) as usize];
-            self.copy(offset, bytes)?;
+            match past_cache {
+                Some(file) => {
+                    file.read_exact_at(bytes, offset).map_err(|_| ElfError::Unreadable { offset, size })?;
+                }
+                None => self.copy(offset, bytes)?,
+            }
             let records = pod::slice_from_all_bytes::<T>(bytes).map_err(|()| ElfError::Unreadable { offset, size })?;
             for record in records {
                 if !visit(index, record)? {

@@ -3,6 +3,8 @@
 //! It makes sure that each write goes where the library may be written and leaves ld.so's own tables alone, and that what is
 //! called is code. The values are not computed.
 
+use std::ops::Range;
+
 use object::NativeEndian as NE;
 use object::elf::{self, Rela64, Relr64};
 use object::read::ReadRef;
@@ -90,6 +92,7 @@ pub fn check<'d, R: ReadRef<'d>>(
         writable: if text { elf::ProgramFlags(0) } else { elf::PF_W },
         calls: calls.collect(),
         uses: Uses(vec![0; symbols as usize]),
+        free: 0..0,
     };
     // The order of ld.so: packed relative ones, then the others.
     if let Some(place) = tables.relative {
@@ -129,6 +132,8 @@ struct Walk<'a, R> {
     writable: elf::ProgramFlags,
     calls: Vec<Calls>,
     uses: Uses,
+    /// Where the last write went, and around it: the next one mostly goes there, too, and needs no search.
+    free: Range<u64>,
 }
 
 impl<'d, R: ReadRef<'d>> Walk<'_, R> {
@@ -214,6 +219,9 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
 
     /// Checks a write of `size` bytes at `target`. Tells whether ld.so will call what is written.
     fn write(&mut self, target: u64, size: u64) -> Result<bool, &'static str> {
+        if self.free.start <= target && target.checked_add(size).is_some_and(|end| end <= self.free.end) {
+            return Ok(false);
+        }
         if !self.image.mapped(target, size, self.writable) {
             return Err("it writes where the library may not be written");
         }
@@ -231,6 +239,8 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
                 return Ok(true);
             }
         }
+        let calls = self.calls.iter().map(|calls| calls.place);
+        self.free = self.image.free_around(target, size, self.writable, calls).unwrap_or(0..0);
         Ok(false)
     }
 

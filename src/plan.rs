@@ -334,6 +334,32 @@ impl Plan {
         }
     }
 
+    /// Where ranks mean different files by a bare name: which. A path with another content on some rank is found when it is
+    /// staged there; a bare name leads every rank to a file of its own, and all of them might be everywhere.
+    pub fn ambiguous(&self, index: usize) -> Option<String> {
+        let named = |item: &Item, name: &str| match &item.what {
+            What::Library(library) => library.spellings.iter().any(|spelling| spelling == name),
+            _ => false,
+        };
+        let What::Library(library) = &self.items.get(index)?.what else { return None };
+        let bare = library.spellings.iter().filter(|spelling| !spelling.contains('/'));
+        bare.into_iter().find_map(|name| {
+            let meant: Vec<&Item> = self.items.iter().filter(|item| named(item, name)).collect();
+            if meant.len() < 2 {
+                return None;
+            }
+            let meanings = meant.iter().filter_map(|item| {
+                let identity = item.library()?.identity.as_ref()?;
+                Some(format!("{identity} on {}", item.holders))
+            });
+            let meanings: Vec<String> = meanings.collect();
+            Some(format!(
+                "`{name}` means different files: {}; give all ranks the same file, or name it by its path",
+                meanings.join(", ")
+            ))
+        })
+    }
+
     /// Two digests of 128 bits: of the set, and of the sequence.
     pub fn digests(&self) -> ([u64; 2], [u64; 2]) {
         if self.items.is_empty() {

@@ -30,8 +30,10 @@ pub enum WireError {
     /// Truncated, too long, or values out of range.
     #[error("malformed message: {0}")]
     Malformed(&'static str),
-    /// Larger than [`MOST_BYTES`].
-    #[error("a message of {0} bytes is larger than the limit of {MOST_BYTES}")]
+    /// Larger than [`MOST_BYTES`]: of one rank, or of all together.
+    #[error(
+        "what the ranks ask for in one round takes {0} bytes, and at most {MOST_BYTES} travel; nothing of it was done: ask for less at once, or let a payload name a file"
+    )]
     TooLarge(usize),
 }
 
@@ -157,10 +159,28 @@ pub fn encoded_len<M: Message>(message: &M) -> usize {
     body.map_or(0, |body| HEAD + body)
 }
 
+/// In the place of a kind: there was a message here that is too large to travel, of so many bytes. Every rank is told.
+const TOO_LARGE: u8 = 0xff;
+
+fn too_large(len: u64) -> Vec<u8> {
+    let head = [MAGIC[0], MAGIC[1], MAGIC[2], VERSION, TOO_LARGE];
+    head.into_iter().chain(len.to_le_bytes()).collect()
+}
+
+/// What [`too_large`] made.
+fn claimed(bytes: &[u8]) -> Option<u64> {
+    let (head, len) = bytes.split_at_checked(HEAD)?;
+    let is_claim = head == [MAGIC[0], MAGIC[1], MAGIC[2], VERSION, TOO_LARGE];
+    is_claim.then(|| len.try_into().ok().map(u64::from_le_bytes)).flatten()
+}
+
 /// Reads a message that came from another rank of a communicator of `size` ranks.
 pub fn decode<M: Message>(bytes: &[u8], size: u32) -> Result<M, WireError> {
     if bytes.len() > MOST_BYTES {
         return Err(WireError::TooLarge(bytes.len()));
+    }
+    if let Some(len) = claimed(bytes) {
+        return Err(WireError::TooLarge(usize::try_from(len).unwrap_or(usize::MAX)));
     }
     let body = match bytes {
         [a, b, c, version, kind, body @ ..] if [*a, *b, *c] == MAGIC && *kind == M::KIND => match *version {
@@ -178,11 +198,21 @@ pub fn decode<M: Message>(bytes: &[u8], size: u32) -> Result<M, WireError> {
     Ok(message)
 }
 
-/// The union of two encoded messages, for a merge up a tree. What cannot be read spoils the whole, so that every rank
-/// is told the same; it never panics.
+/// The union of two encoded messages, for a merge up a tree. What cannot be read spoils the whole, and so does a union that
+/// is too large, so that every rank is told the same; it never panics.
 fn merge<M: Message>(mine: &[u8], theirs: &[u8], union: impl FnOnce(M, M) -> M) -> Vec<u8> {
+    let len = |bytes: &[u8]| claimed(bytes).unwrap_or(bytes.len() as u64);
+    if claimed(mine).or(claimed(theirs)).is_some() {
+        return too_large(len(mine).saturating_add(len(theirs)));
+    }
     match (decode::<M>(mine, u32::MAX), decode::<M>(theirs, u32::MAX)) {
-        (Ok(mine), Ok(theirs)) => encode(&union(mine, theirs)),
+        (Ok(mine), Ok(theirs)) => {
+            let union = union(mine, theirs);
+            match encoded_len(&union) {
+                0..=MOST_BYTES => encode(&union),
+                more => too_large(more as u64),
+            }
+        }
         // An empty message is malformed for every decoder.
         _ => Vec::new(),
     }

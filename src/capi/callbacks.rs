@@ -24,12 +24,16 @@ pub(super) unsafe fn callback_request(
 }
 
 pub(super) fn of(function: *const c_void, signature: &str) -> Result<CodeRef, CallError> {
+    if function.is_null() {
+        return Err(invalid("the function pointer is null"));
+    }
     CodeRef::of(function, signature).map_err(|error| invalid(error.to_string()))
 }
 
 /// Runs a callback (dlcast_callback of dlcast_plugin.h) once in every process, with the payload, and returns when all have
 /// run it. Collective, as dlcast_load_global. The function is one of a library or of the main program, exported or not; a
-/// rank that has not its library loads it first. It must not throw (C++: dlcast::guard). The payload is copied.
+/// rank that has not its library loads it first. It must not throw: in C++ give
+/// dlcast::callback_guard<&f>::call. The payload is copied, and has at most 64 MiB.
 ///
 /// At most once in a process for the same function, tag and payload. What it asks for in turn has been done when this
 /// returns. DLCAST_UNDONE where it fails on any rank, with its message.

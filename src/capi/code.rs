@@ -4,9 +4,22 @@ use std::ffi::{c_char, c_void};
 
 use super::translate::{self, bytes, invalid, put, run, text};
 use super::types::*;
-use crate::code::{CodePlace, CodeRef, Payload};
+use crate::code::{CodePlace, CodeRef, MOST_PAYLOAD, Payload};
 use crate::session::CallError;
 use crate::wire;
+
+/// A copy of what is to travel with code.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn payload_of(payload: *const c_void, length: usize) -> Result<Payload, CallError> {
+    if length > MOST_PAYLOAD {
+        let text = format!("a payload of {length} bytes: at most {MOST_PAYLOAD} travel; send the name of a file");
+        return Err(invalid(text));
+    }
+    // SAFETY: as this function asks.
+    Ok(Payload::from(unsafe { bytes(payload, length, "payload")? }))
+}
 
 /// # Safety
 /// `out` is null or has room for `*length` bytes; `length` points to a number.
@@ -29,7 +42,7 @@ unsafe fn give_code(code: &CodeRef, out: *mut c_void, length: *mut usize) -> Res
 }
 
 /// Names a function of this process, exported or not, so that any rank can find it: dlcast_code_resolve. Local. The bytes
-/// can be sent through any channel; the payload travels along. signature: any text, compared where it is resolved; may be
+/// can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it is resolved; may be
 /// null.
 ///
 /// code may be null; code_length: the room there is, and in return the bytes that the reference has.
@@ -48,7 +61,7 @@ pub unsafe extern "C" fn dlcast_code_of(
     run(|| {
         // SAFETY: as this function asks.
         unsafe {
-            let payload = Payload::from(bytes(payload, length, "payload")?);
+            let payload = payload_of(payload, length)?;
             give_code(
                 &super::callbacks::of(function, text_or_empty(signature, "signature")?)?.with_payload(payload),
                 code,
@@ -76,7 +89,7 @@ pub unsafe extern "C" fn dlcast_code_symbol(
     run(|| {
         // SAFETY: as this function asks.
         unsafe {
-            let payload = Payload::from(bytes(payload, length, "payload")?);
+            let payload = payload_of(payload, length)?;
             let library = text(library, "library")?;
             let named = match symbol.is_null() {
                 true => CodeRef::library(library),
@@ -105,7 +118,7 @@ pub unsafe extern "C" fn dlcast_code_python(
     run(|| {
         // SAFETY: as this function asks.
         unsafe {
-            let payload = Payload::from(bytes(payload, length, "payload")?);
+            let payload = payload_of(payload, length)?;
             let mut named = CodeRef::python(text(module, "module")?, text(qualname, "qualname")?);
             named.signature = text_or_empty(signature, "signature")?.into();
             give_code(&named.with_payload(payload), code, code_length)
@@ -183,4 +196,54 @@ pub unsafe extern "C" fn dlcast_code_read(
         }
         Ok(DLCAST_OK)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ptr;
+
+    use super::*;
+    use crate::capi::collective::dlcast_last_error;
+
+    fn said() -> String {
+        // SAFETY: a C string that lives until the next call of this thread.
+        unsafe { std::ffi::CStr::from_ptr(dlcast_last_error()) }.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_payload_above_the_limit_is_refused_by_the_limit() {
+        let payload = vec![0_u8; MOST_PAYLOAD + 1];
+        let mut room = 0;
+        // SAFETY: the C strings are literals, the payload has as many bytes as are named, and no code is asked for.
+        let mut named = |length| unsafe {
+            let (payload, nowhere) = (payload.as_ptr().cast(), ptr::null_mut());
+            let function = said as *const () as *const c_void;
+            [
+                dlcast_code_of(function, ptr::null(), payload, length, nowhere, &raw mut room),
+                dlcast_code_symbol(c"/none.so".as_ptr(), ptr::null(), ptr::null(), payload, length, nowhere, &raw mut room),
+                dlcast_code_python(
+                    c"m".as_ptr(),
+                    c"f".as_ptr(),
+                    ptr::null(),
+                    payload,
+                    length,
+                    nowhere,
+                    &raw mut room,
+                ),
+            ]
+        };
+        assert_eq!(named(payload.len()), [DLCAST_INVALID; 3]);
+        assert_eq!(said(), "a payload of 67108865 bytes: at most 67108864 travel; send the name of a file");
+        // The library is not there; what is as large as can be is named.
+        assert_eq!(named(MOST_PAYLOAD), [DLCAST_OK, DLCAST_INVALID, DLCAST_OK]);
+    }
+
+    #[test]
+    fn a_null_function_is_said_to_be_one() {
+        let mut room = 0;
+        // SAFETY: everything that may be null is, but the number.
+        let status =
+            unsafe { dlcast_code_of(ptr::null(), ptr::null(), ptr::null(), 0, ptr::null_mut(), &raw mut room) };
+        assert_eq!((status, said().as_str()), (DLCAST_INVALID, "the function pointer is null"));
+    }
 }

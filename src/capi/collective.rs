@@ -41,7 +41,8 @@ pub extern "C" fn dlcast_last_report() -> *const c_char {
 }
 
 /// The session of a communicator: the one that is cached on it, else a new one. Collective over the communicator the
-/// first time, local afterwards. Initialises MPI where nobody has.
+/// first time, local afterwards. Initialises MPI where nobody has. DLCAST_INVALID where it would have to wait inside a
+/// constructor or callback.
 ///
 /// comm: as MPI_Comm_c2f gives it, or DLCAST_COMM_WORLD. timeout, here and below: seconds that may be spent waiting for
 /// other ranks; negative: DLCAST_TIMEOUT in the environment, by default 120; INFINITY: no deadline.
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn dlcast_session_info(session: dlcast_session, rank: *mut
 
 /// Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
 /// with the union. flags: as for dlopen; 0 means RTLD_NOW|RTLD_LOCAL. handle, if not null, receives a handle for dlsym
-/// and dlclose.
+/// and dlclose; with DLCAST_NESTED it is left as it is.
 ///
 /// # Safety
 /// `path` is a C string; `handle` is null or points to a pointer.

@@ -11,6 +11,7 @@ use crate::config::{Mode, Timeout};
 use crate::request::OpenFlags;
 use crate::session::call::{Outcome, Own};
 use crate::session::{CallError, Ended, Options, Session};
+use crate::wire::WireError;
 
 thread_local! {
     pub(super) static LAST_ERROR: RefCell<CString> = RefCell::default();
@@ -36,7 +37,7 @@ pub(super) fn fail(error: &CallError) -> dlcast_status {
         CallError::Deadline(missed) => (DLCAST_TIMEOUT, json!(missed)),
         CallError::Ended(Ended::Missed(missed)) => (DLCAST_BROKEN, json!(missed)),
         CallError::Ended(_) => (DLCAST_BROKEN, json!({})),
-        CallError::Invalid(_) => (DLCAST_INVALID, json!({})),
+        CallError::Invalid(_) | CallError::Wire(WireError::TooLarge(_)) => (DLCAST_INVALID, json!({})),
         CallError::Nested => (DLCAST_NESTED, json!({})),
         CallError::Busy => (DLCAST_BUSY, json!({})),
         CallError::Comm(_) | CallError::Wire(_) => (DLCAST_MPI, json!({})),

@@ -150,6 +150,7 @@ impl Round {
         self.adopt_askers();
         self.verdicts = vec![None; self.plan.items.len()];
         self.refuse_invalid();
+        self.refuse_endless_and_ambiguous();
         self.again = false;
         self.more = false;
         if stage {

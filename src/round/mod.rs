@@ -26,6 +26,9 @@ use crate::plan::{Item, Plan};
 use crate::task::Shapes;
 use crate::wire::WireError;
 
+/// Passes of one call, after which what is still asked for is refused: a callback that always asks for another.
+pub const MOST_PASSES: u32 = 1000;
+
 /// What the machine wants next.
 pub enum Ask {
     /// Start this collective, give back what it came to.

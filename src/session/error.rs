@@ -33,7 +33,7 @@ pub enum CallError {
     #[error(transparent)]
     Comm(#[from] CommError),
     /// Another rank speaks another version of dlcast, or sent what cannot be read. The same on every rank.
-    #[error("{0}; all ranks must run the same dlcast")]
+    #[error("{}{}", .0, way_out(.0))]
     Wire(#[from] WireError),
 }
 
@@ -58,4 +58,12 @@ pub enum Ended {
     /// No session has this handle.
     #[error("no session has this handle")]
     Unknown,
+}
+
+/// What a text about bytes leaves open.
+fn way_out(error: &WireError) -> &'static str {
+    match error {
+        WireError::TooLarge(_) => "",
+        _ => "; all ranks must run the same dlcast",
+    }
 }

@@ -102,3 +102,26 @@ fn a_spelling_that_one_rank_both_found_and_did_not_find_divides_nobody() {
         check(&scenario);
     }
 }
+
+#[test]
+fn a_bare_name_that_means_different_files_is_refused_on_every_rank() {
+    for size in 2..=5 {
+        for other in 0..size {
+            // Both files are everywhere, under paths of their own.
+            let scenario = Scenario::of(size, 1, 21)
+                .everywhere(|rank| {
+                    rank.files.insert("/other/lib0.so".into(), OTHER);
+                })
+                .on(other, |rank| {
+                    rank.links.insert("lib0.so".into(), "/other/lib0.so".into());
+                })
+                .all_want(spelled("lib0.so", OpenFlags::NOW));
+            let run = check(&scenario);
+            for content in [0, OTHER] {
+                let Verdict::Undone(causes) = run.verdict(&Thing::Library(content)) else { panic!("committed") };
+                assert!(causes[0].failure.message.starts_with("`lib0.so` means different files: "), "{causes:?}");
+            }
+            assert!(run.ranks.iter().all(|rank| rank.host.tried.is_empty()), "nothing was even staged");
+        }
+    }
+}

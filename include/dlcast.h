@@ -39,7 +39,8 @@
 #define DLCAST_MPI 5
 
 /*
- Called from inside a constructor or a module body that a call of the same session runs: recorded, not waited for.
+ Called from inside a constructor, a callback or a module body that a call runs: recorded, not waited for, and carried
+ out before that call returns. (dlcast_sync there does nothing.)
  */
 #define DLCAST_NESTED 6
 
@@ -174,6 +175,12 @@ typedef struct {
 /*
  The one signature of callbacks, dlcast_callback of dlcast_plugin.h: 0 is success; anything else a failure, and message
  (capacity bytes, "" at entry) says why. The payload is lent during the call. It must not throw.
+
+ A callback may call, on the thread that runs it: dlcast_record_*; dlcast_load_global, dlcast_import_global,
+ dlcast_register_global and dlcast_register_code, which give DLCAST_NESTED at once (handles are not written) and are
+ carried out before the outer call returns; dlcast_task_* and dlcast_code_*, which are local. If what it asks for fails,
+ so does it. It must not wait for other ranks, which may be elsewhere: dlcast_sync, and dlcast_attach on a communicator
+ without a session, are refused.
  */
 typedef int32_t (*dlcast_global_callback)(const void *payload,
                                           size_t length,
@@ -237,7 +244,8 @@ const char *dlcast_last_report(void);
 
 /*
  The session of a communicator: the one that is cached on it, else a new one. Collective over the communicator the
- first time, local afterwards. Initialises MPI where nobody has.
+ first time, local afterwards. Initialises MPI where nobody has. DLCAST_INVALID where it would have to wait inside a
+ constructor or callback.
 
  comm: as MPI_Comm_c2f gives it, or DLCAST_COMM_WORLD. timeout, here and below: seconds that may be spent waiting for
  other ranks; negative: DLCAST_TIMEOUT in the environment, by default 120; INFINITY: no deadline.
@@ -261,7 +269,7 @@ dlcast_status dlcast_session_info(dlcast_session session, int32_t *rank, int32_t
 /*
  Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
  with the union. flags: as for dlopen; 0 means RTLD_NOW|RTLD_LOCAL. handle, if not null, receives a handle for dlsym
- and dlclose.
+ and dlclose; with DLCAST_NESTED it is left as it is.
 
  # Safety
  `path` is a C string; `handle` is null or points to a pointer.
@@ -413,7 +421,8 @@ dlcast_status dlcast_import_answer(const char *message, const char *traceback);
 /*
  Runs a callback (dlcast_callback of dlcast_plugin.h) once in every process, with the payload, and returns when all have
  run it. Collective, as dlcast_load_global. The function is one of a library or of the main program, exported or not; a
- rank that has not its library loads it first. It must not throw (C++: dlcast::guard). The payload is copied.
+ rank that has not its library loads it first. It must not throw: in C++ give
+ dlcast::callback_guard<&f>::call. The payload is copied, and has at most 64 MiB.
 
  At most once in a process for the same function, tag and payload. What it asks for in turn has been done when this
  returns. DLCAST_UNDONE where it fails on any rank, with its message.
@@ -492,7 +501,7 @@ dlcast_status dlcast_plugins(dlcast_session session);
 
 /*
  Names a function of this process, exported or not, so that any rank can find it: dlcast_code_resolve. Local. The bytes
- can be sent through any channel; the payload travels along. signature: any text, compared where it is resolved; may be
+ can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it is resolved; may be
  null.
 
  code may be null; code_length: the room there is, and in return the bytes that the reference has.

@@ -220,16 +220,16 @@ mod tests {
             let function = said as *const () as *const c_void;
             [
                 dlcast_code_of(function, ptr::null(), payload, length, nowhere, &raw mut room),
-                dlcast_code_symbol(c"/none.so".as_ptr(), ptr::null(), ptr::null(), payload, length, nowhere, &raw mut room),
-                dlcast_code_python(
-                    c"m".as_ptr(),
-                    c"f".as_ptr(),
+                dlcast_code_symbol(
+                    c"/none.so".as_ptr(),
+                    ptr::null(),
                     ptr::null(),
                     payload,
                     length,
                     nowhere,
                     &raw mut room,
                 ),
+                dlcast_code_python(c"m".as_ptr(), c"f".as_ptr(), ptr::null(), payload, length, nowhere, &raw mut room),
             ]
         };
         assert_eq!(named(payload.len()), [DLCAST_INVALID; 3]);

@@ -39,6 +39,8 @@ pub enum Phase {
     Callback,
     /// Comparing what the ranks have registered.
     Compare,
+    /// What was added to a plugin outside of the session's calls; it is nobody's failure.
+    Growth,
 }
 
 impl fmt::Display for Phase {
@@ -57,6 +59,7 @@ impl fmt::Display for Phase {
             Phase::Register => "register",
             Phase::Callback => "callback",
             Phase::Compare => "compare",
+            Phase::Growth => "growth",
         })
     }
 }

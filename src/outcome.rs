@@ -76,7 +76,7 @@ impl Failures {
 
     fn absorb(&mut self, mut cause: Cause) {
         // What is compared is no failure yet, and must stay comparable: there is one text for each plugin.
-        let may_be_left_out = cause.failure.phase != Phase::Compare;
+        let may_be_left_out = !matches!(cause.failure.phase, Phase::Compare | Phase::Growth);
         if may_be_left_out && self.causes.len() >= MOST_CAUSES && self.equal_to(&cause).is_none() {
             // Every failing rank is still named.
             cause.failure = Failure { message: LEFT_OUT.into(), traceback: None, ..cause.failure };

@@ -32,8 +32,8 @@ pub(super) fn of(function: *const c_void, signature: &str) -> Result<CodeRef, Ca
 
 /// Runs a callback (dlcast_callback of dlcast_plugin.h) once in every process, with the payload, and returns when all have
 /// run it. Collective, as dlcast_load_global. The function is one of a library or of the main program, exported or not; a
-/// rank that has not its library loads it first. It must not throw: in C++ give
-/// dlcast::callback_guard<&f>::call. The payload is copied, and has at most 64 MiB.
+/// rank that has not its library loads it first. It must not throw: in C++ give dlcast::callback_guard<&f>::call. The
+/// payload is copied, and has at most 64 MiB.
 ///
 /// At most once in a process for the same function, tag and payload. What it asks for in turn has been done when this
 /// returns. DLCAST_UNDONE where it fails on any rank, with its message.

@@ -42,8 +42,8 @@ unsafe fn give_code(code: &CodeRef, out: *mut c_void, length: *mut usize) -> Res
 }
 
 /// Names a function of this process, exported or not, so that any rank can find it: dlcast_code_resolve. Local. The bytes
-/// can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it is resolved; may be
-/// null.
+/// can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it
+/// is resolved; may be null.
 ///
 /// code may be null; code_length: the room there is, and in return the bytes that the reference has.
 ///

@@ -258,6 +258,14 @@ impl Opening<'_> {
         self.host.program.as_ref().is_some_and(|(program, _)| program == identity)
     }
 
+    /// What was loaded from a path, whatever lies there by now.
+    pub fn held_at(&self, path: &Path) -> Option<Identity> {
+        let real = std::fs::canonicalize(path).ok();
+        let is_there =
+            |held: &Held| held.path == path || (real.is_some() && std::fs::canonicalize(&held.path).ok() == real);
+        self.host.held.iter().find(|(_, held)| is_there(held)).map(|(identity, _)| identity.clone())
+    }
+
     /// Whether this process has it, by dlcast or by itself.
     pub fn is_open(&mut self, identity: &Identity) -> bool {
         self.host.held.contains_key(identity) || self.is_program(identity) || !self.mapped_copies(identity).is_empty()

@@ -131,16 +131,26 @@ impl Table {
             return Err(refuse("it has more tasks than can be numbered".into()));
         }
         table.callbacks(0).and_then(|_| table.requests(0)).map_err(&refuse)?;
-        if table.len() <= CHECKED_AT_LOAD {
-            let mut names = std::collections::HashSet::new();
-            for index in 0..table.len() {
-                let entry = table.entry(index).map_err(|what| refuse(format!("task {index}: {what}")))?;
-                if !names.insert(entry.name) {
-                    return Err(refuse(format!("two tasks are named `{}`", entry.name)));
-                }
+        table.check_names().map_err(&refuse)?;
+        Ok(table)
+    }
+
+    /// Whether all entries of a small table can be used; a large one is not read.
+    ///
+    /// # Errors
+    /// What is wrong with which.
+    pub fn check_names(&self) -> Result<(), String> {
+        if self.len() > CHECKED_AT_LOAD {
+            return Ok(());
+        }
+        let mut names = std::collections::HashSet::new();
+        for index in 0..self.len() {
+            let entry = self.entry(index).map_err(|what| format!("task {index}: {what}"))?;
+            if !names.insert(entry.name) {
+                return Err(format!("two tasks are named `{}`", entry.name));
             }
         }
-        Ok(table)
+        Ok(())
     }
 
     /// The plugin's name.

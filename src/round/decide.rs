@@ -51,6 +51,8 @@ impl Round {
                     let differing = failures.causes.iter().filter(|cause| is_note(cause));
                     notes.extend(differing.map(|cause| cause.failure.message.clone()));
                 }
+                // What came from elsewhere fails nobody's request.
+                failures.causes.retain(|cause| cause.failure.phase != Phase::Growth);
                 self.settle(&without_notes_of_failed(failures))
             }
             Err(error) => self.fail(error),
@@ -84,7 +86,7 @@ impl Round {
 
 /// Not a failure, but what a rank has, to be compared: what all ranks say is dropped.
 fn is_note(cause: &Cause) -> bool {
-    cause.failure.phase == Phase::Compare
+    matches!(cause.failure.phase, Phase::Compare | Phase::Growth)
 }
 
 /// Where an item failed by itself on some rank, there is nothing to compare.

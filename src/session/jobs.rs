@@ -2,6 +2,8 @@
 //!
 //! Whatever goes wrong here becomes a value for the next collective.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -58,7 +60,9 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
                 }
                 (What::Callback(callback), Vec::new())
             }
-            Request::Unload { spelling } => (What::Unload(host.find(&spelling, OpenFlags::NOW, false)), Vec::new()),
+            Request::Unload { spelling } => {
+                (What::Unload(to_unload(&mut host, &core.committed, &spelling)), Vec::new())
+            }
             Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
         };
         let mut item = Item { copies, ..Item::new(what, shared.rank) };
@@ -67,6 +71,18 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
         plan.add(item);
     }
     (plan, means)
+}
+
+/// What was loaded from there is meant, also where another file has taken its place since.
+fn to_unload(host: &mut dl::Opening, committed: &HashMap<Identity, OpenFlags>, spelling: &str) -> Library {
+    let found = host.find(spelling, OpenFlags::NOW, false);
+    let has = |identity: &Identity| committed.contains_key(identity);
+    match host.held_at(Path::new(spelling)) {
+        Some(held) if !found.identity.as_ref().is_some_and(has) && has(&held) => {
+            Library { identity: Some(held), path: Some(spelling.into()), ..found }
+        }
+        _ => found,
+    }
 }
 
 /// Whether a library that was committed with `had` needs nothing done for `wanted`.

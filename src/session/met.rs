@@ -26,8 +26,10 @@ pub(super) struct Met {
     pub counted: u32,
     /// Tasks that every rank has; none before the plugin was committed.
     pub agreed: Option<u32>,
-    /// The ranks differ in it: it does not grow any more.
+    /// The ranks differ in it, or what was added is bad: it does not grow any more.
     pub frozen: bool,
+    /// What was added since cannot be used.
+    pub bad: bool,
 }
 
 /// The plugins of a session, in the order in which they were met.
@@ -52,7 +54,18 @@ impl Plugins {
     pub fn meet(&mut self, identity: Identity, table: Table) {
         let (key, seen) = (plan::library_key(&identity), table.len());
         let (callbacks, requests, counted) = (0, 0, seen);
-        self.met.push(Met { identity, table, key, callbacks, requests, seen, counted, agreed: None, frozen: false });
+        self.met.push(Met {
+            identity,
+            table,
+            key,
+            callbacks,
+            requests,
+            seen,
+            counted,
+            agreed: None,
+            frozen: false,
+            bad: false,
+        });
     }
 
     /// The plugin that a library is.
@@ -97,6 +110,7 @@ impl Plugins {
         for met in self.met.iter_mut().filter(|met| met.agreed.is_some() && !met.frozen) {
             match growth {
                 Growth::Unknown => {}
+                Growth::Agreed if met.bad => met.frozen = true,
                 Growth::Agreed => {
                     met.agreed = Some(met.counted);
                     registry.grow(&met.identity, met.counted);

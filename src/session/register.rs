@@ -39,7 +39,7 @@ pub(super) fn run(
 ) -> (Vec<(u32, Failure)>, Shapes) {
     let mut batch = Batch { shared, plugins, items, failed, fresh: Vec::new(), grown: Vec::new() };
     let Some((first, _)) = items.first() else { return (batch.failed, Shapes::default()) };
-    batch.notice_growth(*first);
+    batch.notice_growth(None);
     batch.meet();
     batch.follow(*first);
     for (index, item) in items {
@@ -149,11 +149,11 @@ impl Batch<'_> {
                 new.iter().try_for_each(|new| call(new.function, new.tag, new.payload, key))
             });
             self.fail(&brought_by, outcome.err());
-            self.notice_growth(brought_by.first().copied().unwrap_or(cause));
+            self.notice_growth(Some(brought_by.first().copied().unwrap_or(cause)));
             // It may have added to any plugin.
             at = 0;
         }
-        self.notice_growth(cause);
+        self.notice_growth(Some(cause));
         for at in 0..self.plugins.met.len() {
             let failure = self.take_requests(at).err().map(|text| Failure::new(Phase::Register, text));
             self.fail(&self.brought_by(&self.plugins.met[at], cause), failure);
@@ -172,11 +172,25 @@ impl Batch<'_> {
         if items.is_empty() { vec![cause] } else { items }
     }
 
-    /// Whatever has been added to older plugins since the last look is `cause`'s doing.
-    fn notice_growth(&mut self, cause: u32) {
+    /// Whatever has been added to older plugins since the last look is `cause`'s doing; what was added before the batch, by
+    /// another session or by the program, is nobody's.
+    fn notice_growth(&mut self, cause: Option<u32>) {
         for met in self.plugins.met.iter_mut().filter(|met| met.agreed.is_some()) {
             let seen = std::mem::replace(&mut met.seen, met.table.len());
-            if seen != met.seen && !self.grown.iter().any(|(_, identity)| *identity == met.identity) {
+            if seen == met.seen {
+                continue;
+            }
+            let name = met.table.name();
+            let wrong = match met.frozen {
+                true => Some(format!(
+                    "plugin `{name}` grows no more in this session: the ranks have added different tasks to it, or bad ones"
+                )),
+                false => met.table.check_names().err().map(|what| format!("what was added to plugin `{name}`: {what}")),
+            };
+            met.bad |= wrong.is_some();
+            let Some(cause) = cause else { continue };
+            self.failed.extend(wrong.map(|text| (cause, Failure::new(Phase::Register, text))));
+            if !self.grown.iter().any(|(_, identity)| *identity == met.identity) {
                 self.grown.push((cause, met.identity.clone()));
             }
         }
@@ -232,12 +246,18 @@ impl Batch<'_> {
             let (count, name) = (met.counted, met.table.name());
             let bytes = met.identity.digest;
             if let Some(agreed) = met.agreed {
-                old.update(&bytes).update(&count.to_le_bytes());
+                old.update(&bytes).update(&count.to_le_bytes()).update(&[u8::from(met.bad)]);
                 if count != agreed {
+                    let names = names(&met.table);
+                    old.update(&names);
+                    let text = format!(
+                        "{}{count} tasks here (digest of all names {:016x}), but not so everywhere",
+                        met::grown(name),
+                        u64_of(&names)
+                    );
                     let grown = self.grown.iter().find(|(_, identity)| *identity == met.identity);
-                    let text = format!("{}{count} tasks here, but not so everywhere", met::grown(name));
-                    let index = grown.map_or(first, |(index, _)| *index);
-                    shapes.notes.push((index, Failure::new(Phase::Compare, text)));
+                    let (index, phase) = grown.map_or((first, Phase::Growth), |(index, _)| (*index, Phase::Compare));
+                    shapes.notes.push((index, Failure::new(phase, text)));
                 }
                 continue;
             }
@@ -271,7 +291,7 @@ fn u64_of(digest: &[u8; 32]) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// Of the names, where the table is small enough to be read at load.
+/// Of the names, where the table is small enough to be read.
 fn names(table: &Table) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();
     if table.len() <= CHECKED_AT_LOAD {

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Shared;
 use super::call::{Call, Own};
-use crate::error::{RankFailure, Undone};
+use crate::error::{Phase, RankFailure, Undone};
 use crate::identity::Identity;
-use crate::outcome::{Cause, Verdict};
+use crate::outcome::{Cause, Failure, Verdict};
 use crate::plan::{Callback, Item, What};
 use crate::request::Request;
 use crate::round::Report;
@@ -132,6 +132,16 @@ pub(super) fn own(shared: &Shared, own: &Request, mine: Option<Identity>, report
         Request::Library { .. } => {
             // Committed now, or long ago: then no item was needed.
             let identity = verdict.and_then(|(item, _)| identity_of(item).cloned()).or(mine);
+            // Long ago, and taken away by another rank in this very round.
+            let unloaded = report.items.iter().find(|(item, verdict)| {
+                let is_unload = matches!(item.what, What::Unload(_)) && *verdict == Verdict::Committed;
+                is_unload && identity_of(item) == identity.as_ref()
+            });
+            if let (None, Some((item, _))) = (verdict, unloaded) {
+                let failure = Failure::new(Phase::Call, "was unloaded in the same round, by these ranks");
+                let cause = Cause { item: 0, failure, ranks: item.holders.clone() };
+                return Some(Own::Undone(Undone { kind: "library", ..undone(shared, item, &[cause]) }));
+            }
             identity.as_ref().and_then(Call::library_of).map(Own::Library)
         }
         Request::Module { name } => verdict.map(|_| Own::Module(name.clone())),

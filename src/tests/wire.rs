@@ -282,3 +282,21 @@ fn other_versions_and_impossible_values_are_named() {
     let nameless = encode(&Plan { items: vec![item(What::Module { name: String::new() })] });
     assert!(decode::<Plan>(&nameless, 4).is_err());
 }
+
+#[test]
+fn a_union_that_is_too_large_is_said_to_be_so_on_every_rank() {
+    let mut random = Rng::with_seed(3);
+    let big = |tag| {
+        let code = code(&mut Rng::with_seed(4)).with_payload(vec![7; crate::code::MOST_PAYLOAD]);
+        encode(&Plan { items: vec![Item::new(What::Callback(Callback::new(code, tag)), 0)] })
+    };
+    let mut whole = encode(&plan(&mut random));
+    for tag in 0..4 {
+        whole = wire::merge_plans(&whole, &big(tag));
+    }
+    assert!(whole.len() < 64, "what stands for it is short");
+    // Whatever comes after it, from either side.
+    let whole = wire::merge_plans(&wire::merge_plans(&whole, &encode(&plan(&mut random))), &whole);
+    let Err(WireError::TooLarge(claimed)) = decode::<Plan>(&whole, SIZE) else { panic!("it decodes") };
+    assert!(claimed > wire::MOST_BYTES);
+}

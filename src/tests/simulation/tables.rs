@@ -126,10 +126,12 @@ impl Host {
         for slot in older {
             let count = self.tables[&slot.content];
             (slot.content, count).hash(&mut old);
-            let first = items.first().map(|(index, _)| index);
-            if let (true, Some(index)) = (count != slot.visible, self.grown.get(&slot.content).or(first)) {
+            // What came from elsewhere is nobody's doing.
+            let first = items.first().map(|(index, _)| (*index, Phase::Growth));
+            let blamed = self.grown.get(&slot.content).map(|index| (*index, Phase::Compare)).or(first);
+            if let (true, Some((index, phase))) = (count != slot.visible, blamed) {
                 let text = format!("plugin `{}` has grown to {count} tasks here", slot.name);
-                shapes.notes.push((*index, Failure::new(Phase::Compare, text)));
+                shapes.notes.push((index, Failure::new(phase, text)));
             }
         }
         self.grown.clear();

@@ -258,12 +258,12 @@ impl Opening<'_> {
         self.host.program.as_ref().is_some_and(|(program, _)| program == identity)
     }
 
-    /// What was loaded from a path, whatever lies there by now.
-    pub fn held_at(&self, path: &Path) -> Option<Identity> {
+    /// All that was loaded from a path, whatever lies there by now.
+    pub fn held_at(&self, path: &Path) -> Vec<Identity> {
         let real = std::fs::canonicalize(path).ok();
         let is_there =
             |held: &Held| held.path == path || (real.is_some() && std::fs::canonicalize(&held.path).ok() == real);
-        self.host.held.iter().find(|(_, held)| is_there(held)).map(|(identity, _)| identity.clone())
+        self.host.held.iter().filter(|(_, held)| is_there(held)).map(|(identity, _)| identity.clone()).collect()
     }
 
     /// Whether this process has it, by dlcast or by itself.

@@ -89,6 +89,8 @@ fn agreed_name(item: &Item, travelled: bool) -> String {
 
 /// A cause of the failure of what is called `name`, told to who asked for it.
 fn asked_for(name: &str, cause: &Cause) -> Cause {
-    let message = format!("it asks for `{name}`: {}", cause.failure.message);
-    Cause { failure: Failure { message, ..cause.failure.clone() }, ..cause.clone() }
+    let Failure { phase, message, traceback } = &cause.failure;
+    // A long chain is cut in its middle.
+    let told = Failure::new(*phase, format!("it asks for `{name}`: {message}"));
+    Cause { failure: Failure { traceback: traceback.clone(), ..told }, ..cause.clone() }
 }

@@ -77,11 +77,12 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
 fn to_unload(host: &mut dl::Opening, committed: &HashMap<Identity, OpenFlags>, spelling: &str) -> Library {
     let found = host.find(spelling, OpenFlags::NOW, false);
     let has = |identity: &Identity| committed.contains_key(identity);
-    match host.held_at(Path::new(spelling)) {
-        Some(held) if !found.identity.as_ref().is_some_and(has) && has(&held) => {
-            Library { identity: Some(held), path: Some(spelling.into()), ..found }
-        }
-        _ => found,
+    if found.identity.as_ref().is_some_and(has) {
+        return found;
+    }
+    match host.held_at(Path::new(spelling)).into_iter().find(has) {
+        Some(held) => Library { identity: Some(held), path: Some(spelling.into()), ..found },
+        None => found,
     }
 }
 

@@ -1,8 +1,10 @@
 //! `unload_global` takes a plugin's tasks away on every rank at once; loading it again brings them back under new ids,
 //! without a second constructor or callback; a stale id is an error that says so.
 
+use std::fs;
+
 use dlcast::{CallError, TaskError};
-use mpi_tests::{Fixture, Job, NOW, assert_registered_once, ids, text};
+use mpi_tests::{Fixture, Job, NOW, assert_registered_once, ids, patched, text};
 
 fn main() {
     let job = Job::start();
@@ -33,6 +35,33 @@ fn main() {
     assert_ne!(fresh, stale);
     assert!(session.tasks().get(stale).is_err(), "an old id never means something new");
     assert_registered_once(&session, &["apple", "banana"]);
+    job.assert_same("ids", &ids(&session));
+
+    // One rank takes it away while the others want it: neither is told that all is well when it is not.
+    if job.size > 1 {
+        match job.rank {
+            0 => session.unload_global(text(&apple)).expect("every rank has it"),
+            _ => {
+                let error = session.load_global(text(&apple), NOW).expect_err("it was taken away");
+                assert!(error.to_string().contains("was unloaded in the same round"), "{error}");
+            }
+        }
+        assert!(session.tasks().find("apple", "answer").is_err());
+        session.load_global(text(&apple), NOW).expect("every rank can");
+    }
+
+    // Rebuilt: another library of the same plugin name. What lies at the path by now is not what is to be unloaded.
+    job.once(|| {
+        let built = fs::read(&apple).expect("it was built");
+        let other = job.scratch.join("rebuilt");
+        fs::write(&other, patched(&built, b"another payload", b"ANOTHER payload")).expect("the folder is writable");
+        fs::rename(&other, &apple).expect("the folder is writable");
+    });
+    let error = session.load_global(text(&apple), NOW).expect_err("the older one is still loaded");
+    assert!(error.to_string().contains("unload that one first"), "{error}");
+    session.unload_global(text(&apple)).expect("the older one was loaded from there");
+    session.load_global(text(&apple), NOW).expect("its name is free");
+    session.tasks().find("apple", "answer").expect("it is loaded");
     job.assert_same("ids", &ids(&session));
     job.done();
 }

@@ -421,8 +421,8 @@ dlcast_status dlcast_import_answer(const char *message, const char *traceback);
 /*
  Runs a callback (dlcast_callback of dlcast_plugin.h) once in every process, with the payload, and returns when all have
  run it. Collective, as dlcast_load_global. The function is one of a library or of the main program, exported or not; a
- rank that has not its library loads it first. It must not throw: in C++ give
- dlcast::callback_guard<&f>::call. The payload is copied, and has at most 64 MiB.
+ rank that has not its library loads it first. It must not throw: in C++ give dlcast::callback_guard<&f>::call. The
+ payload is copied, and has at most 64 MiB.
 
  At most once in a process for the same function, tag and payload. What it asks for in turn has been done when this
  returns. DLCAST_UNDONE where it fails on any rank, with its message.
@@ -501,8 +501,8 @@ dlcast_status dlcast_plugins(dlcast_session session);
 
 /*
  Names a function of this process, exported or not, so that any rank can find it: dlcast_code_resolve. Local. The bytes
- can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it is resolved; may be
- null.
+ can be sent through any channel; the payload, of at most 64 MiB, travels along. signature: any text, compared where it
+ is resolved; may be null.
 
  code may be null; code_length: the room there is, and in return the bytes that the reference has.
 

@@ -17,7 +17,10 @@
        static double step(double x, std::uint64_t n) { return x / static_cast<double>(n); }
        static dlcast::task<&step> step_task{"step"};      // signature "(f64,u64)->f64"
 
-   Compile it with -fPIC -shared and no more; the plugin works under RTLD_LOCAL and under RTLD_GLOBAL.
+   Compile it with -fPIC -shared, and with -fvisibility=hidden or -Wl,-Bsymbolic if it has exported functions of its own.
+   Under RTLD_GLOBAL the first exported function of a name is everybody's (ELF interposition), so that a task could run
+   the function of another plugin, without a word; so do instances of a template (task<&f>, registers<kernel<T>>) that two
+   plugins call alike. Static functions and anonymous namespaces are safe without options; under RTLD_LOCAL everything is.
 
    What is collective: nothing here. Adding to the table calls nothing of dlcast, sends nothing and waits for nobody; that
    is why a constructor may do it, under the loader's lock. The load that reads the table is what all ranks do together.
@@ -94,7 +97,7 @@ typedef void (*dlcast_function)(void);
 /* The one signature of callbacks. 0 is success; anything else is a failure, and message says why: room for capacity bytes
    (at least 1024), to be NUL-terminated, "" at entry (see dlcast_plugin_fail). payload is lent during the call. A callback
    must not throw: a foreign exception cannot be caught by the host. It may add to its plugin's table and may call what
-   dlcast.h lets a callback call; it does not run on the main thread for certain and uses none of the program's
+   dlcast.h lets a callback call (see dlcast_global_callback there: it asks, and never waits for other ranks); it does not run on the main thread for certain and uses none of the program's
    communicators. It runs at most once in a process for the same function, tag and payload, whether it fails or not. */
 typedef int32_t (*dlcast_callback)(const void *payload, size_t length, uint64_t tag, char *message, size_t capacity);
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 import os
 import sys
@@ -12,6 +13,11 @@ from dlcast import _importer, _native
 from dlcast._signature import NativeFunction, address_of_function
 
 _WAY = 'move it to the top level of a module, and give what it captures as the "payload"'
+_UNFINISHED = [
+    (inspect.iscoroutinefunction, "an async function"),
+    (inspect.isasyncgenfunction, "an async generator function"),
+    (inspect.isgeneratorfunction, "a generator function"),
+]
 
 
 class CodeRef:
@@ -132,7 +138,7 @@ class CodeRef:
         if self.kind != "python":
             session = _session._attach(comm, None, None)
             address = _native.native().code_resolve(session._handle, self._bytes, signature)
-            return NativeFunction(address, self.signature) if address else None
+            return NativeFunction(address, self.signature, str(self._said["code"])) if address else None
         if signature is not None and signature != self.signature:
             raise ValueError(
                 f"cannot resolve {self._said['code']}: its signature is `{self.signature}`, "
@@ -144,6 +150,23 @@ class CodeRef:
         if is_new:
             _session._session_of(comm, True, None)._record(_session._Request(module))
         return found
+
+
+def to_run(code: Any) -> CodeRef:
+    """The reference of code that a call is enough to run."""
+    reference = code if isinstance(code, CodeRef) else CodeRef.of(code)
+    said = reference._said
+    if said["kind"] != "python":
+        return reference
+    try:
+        # Without an import: the round does it, and looks again.
+        found = operator.attrgetter(said["qualname"])(sys.modules[said["module"]])
+    except (KeyError, AttributeError):
+        return reference
+    for is_kind, kind in _UNFINISHED:
+        if is_kind(found):
+            raise TypeError(f"{said['code']} is {kind}, and a call runs nothing of it: {_importer.PLAIN}")
+    return reference
 
 
 def payload_of(payload: Any) -> bytes:

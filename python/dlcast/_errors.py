@@ -67,7 +67,7 @@ class GlobalCallbackError(RuntimeError):
 
 
 class TaskError(RuntimeError):
-    """A task, or other native code with a guarded signature, has failed; the text is its own."""
+    """A task, or other native code with a guarded signature, has failed; the text names it and says why."""
 
 
 class TaskLookupError(KeyError):

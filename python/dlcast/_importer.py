@@ -6,6 +6,7 @@ It neither waits for other ranks nor knows of them.
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import threading
 import traceback
@@ -20,6 +21,8 @@ from dlcast._parking import parking
 _BOOTSTRAP = "<frozen importlib._bootstrap>"
 # The functions of the import system that hold a module's lock while its body runs.
 _IMPORTING = frozenset({"_find_and_load", "_load", "_exec"})
+# What to do about code that a call does not run.
+PLAIN = "give a plain function that runs it"
 _OWN_FILES = (str(Path(__file__).parent), str(Path(importlib.__file__)), "<frozen importlib.")
 
 
@@ -131,8 +134,9 @@ class Jobs:
             module, _, qualname = name.partition(":")
             _look_again(module)
             self._interrupts.admitted = True
-            find_code(module, qualname)(payload, tag)
+            result = find_code(module, qualname)(payload, tag)
             self._interrupts.admitted = False
+            _refuse_unfinished(name, result)
 
         _here.calling = True
         try:
@@ -186,6 +190,16 @@ class Jobs:
             sys.modules.pop(name, None)
         elif sys.modules.get(name) is module:
             parking.park(name, module)
+
+
+def _refuse_unfinished(name: str, result: Any) -> None:
+    """What a call of a generator or async function gives has not run, and nobody would run it."""
+    if inspect.iscoroutine(result):
+        # Else Python warns that nobody has awaited it.
+        result.close()
+    elif not (inspect.isgenerator(result) or inspect.isasyncgen(result)):
+        return
+    raise TypeError(f"{name} gave a {type(result).__name__}, which nobody runs: {PLAIN}")
 
 
 def _look_again(name: str) -> None:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from dlcast import _importer, _native
-from dlcast._code import CodeRef, payload_of, tag_of
+from dlcast._code import payload_of, tag_of, to_run
 from dlcast._errors import GlobalCallbackError, GlobalImportError, GlobalLoadError, SessionError
 from dlcast._future import Future
 from dlcast._interrupts import Interrupts
@@ -331,7 +331,8 @@ def register_global(
     called with the payload as bytes and the tag, and fails by raising; or a `CodeRef`; or a ctypes function
     pointer of the C type `dlcast_callback`. A Python function is found by its module and qualified name, so
     it is no lambda, not local to a function, and no method of an instance; the module is imported where it
-    is not yet. An empty payload means that of the `CodeRef`.
+    is not yet. A call has to run it: an async or generator function is a TypeError. An empty payload means
+    that of the `CodeRef`.
 
     It runs at most once in a process for the same code, tag and payload, whoever asks, whether it fails or
     not.
@@ -463,8 +464,7 @@ def _load_nested(record: Callable[[_Request], None], path: bytes, flags: int) ->
 
 
 def _callback(code: Any, payload: Any, tag: Any) -> _Callback:
-    reference = code if isinstance(code, CodeRef) else CodeRef.of(code)
-    return _Callback(reference.to_bytes(), payload_of(payload), tag_of(tag))
+    return _Callback(to_run(code).to_bytes(), payload_of(payload), tag_of(tag))
 
 
 def _unloaded(lib: Any) -> bytes:

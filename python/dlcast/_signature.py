@@ -75,19 +75,22 @@ class NativeFunction:
     TaskError.
     """
 
-    __slots__ = ("address", "signature")
+    __slots__ = ("_code", "address", "signature")
 
     address: int
     signature: str
 
-    def __init__(self, address: int, signature: str) -> None:
-        """At an address that the library has given."""
+    def __init__(self, address: int, signature: str, code: str = "") -> None:
+        """At an address that the library has given; `code` is how references name it."""
         self.address = address
         self.signature = signature
+        self._code = code
 
     def __repr__(self) -> str:
-        """Says what it takes and gives."""
-        return f"<dlcast.{type(self).__name__} {self.signature!r} at {self.address:#x}>"
+        """Says which code it is, as far as it is known, and what it takes and gives."""
+        code = f" {self._code}" if self._code else ""
+        signature = f" {self.signature!r}" if self.signature else ""
+        return f"<dlcast.{type(self).__name__}{code}{signature} at {self.address:#x}>"
 
     def __reduce__(self) -> NoReturn:
         """Refuses to be pickled: in another process the address would be anything."""
@@ -127,11 +130,11 @@ class NativeFunction:
         del keep
         if status != 0:
             text = message.value.decode(errors="replace").rstrip()
-            raise TaskError(text or f"{self._name()} returned {status} and said nothing")
+            raise TaskError(f"{self._name()}: {text or f'it returned {status} and said nothing'}")
         return getattr(result, "value", result)
 
     def _name(self) -> str:
-        return f"the function at {self.address:#x}"
+        return self._code or f"the function at {self.address:#x}"
 
 
 def address_of_function(function: Any) -> int | None:

@@ -31,7 +31,7 @@ class Task(NativeFunction):
         return f"<dlcast.Task {self.plugin}.{self.name} {self.signature!r}, id {self.id}>"
 
     def _name(self) -> str:
-        return f"{self.plugin}.{self.name}"
+        return f"task {self.plugin}.{self.name}"
 
 
 class PluginTasks(Mapping[str, Task]):

@@ -10,7 +10,7 @@ import cffi
 
 from dlcast._native import Step
 
-JOB, IMPORT, COMMIT, UNDO, CALL = 100, 1, 2, 3, 4
+JOB, IMPORT, COMMIT, UNDO, CALL, REVOKE = 100, 1, 2, 3, 4, 5
 NOTHING: dict[str, Any] = {"rounds": 0, "committed": [], "undone": [], "copies": [], "own": None}
 
 
@@ -43,6 +43,7 @@ class FakeNative:
         DLCAST_JOB_COMMIT=COMMIT,
         DLCAST_VERB_UNLOAD=4,
         DLCAST_JOB_UNDO=UNDO,
+        DLCAST_JOB_REVOKE=REVOKE,
         DLCAST_JOB_CALL=CALL,
     )
 

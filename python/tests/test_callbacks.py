@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -119,6 +120,24 @@ static int32_t answer(int32_t *result, char *message, size_t capacity) {
 }
 DLCAST_TASK(answer, "answer", "()->i32");
 """
+ASKS = """
+#include <dlcast.h>
+dlcast_session session;
+char library[4096];
+int32_t said[6], other;
+int32_t more(const void *bytes, size_t length, uint64_t tag, char *message, size_t capacity) { return 0; }
+int32_t asks(const void *bytes, size_t length, uint64_t tag, char *message, size_t capacity) {
+  void *handle = &session;
+  dlcast_session again = 0, none = 0;
+  said[0] = dlcast_load_global(session, library, 0, 5, &handle);
+  said[1] = handle == &session;
+  said[2] = dlcast_register_global(session, more, "x", 1, 3, 5);
+  said[3] = dlcast_attach(DLCAST_COMM_WORLD, DLCAST_COLLECTIVE, 5, &again) == DLCAST_OK && again == session;
+  said[4] = dlcast_attach(other, DLCAST_COLLECTIVE, 5, &none);
+  said[5] = dlcast_sync(session, 5);
+  return 0;
+}
+"""
 CODE = """
 #include <stdint.h>
 #include <stdio.h>
@@ -140,6 +159,19 @@ function hidden(void) { return (function)twice; }
 function noted(void) { return (function)note; }
 int notes(void) { return count; }
 """
+KERNELS = """
+#include <dlcast_plugin.h>
+DLCAST_PLUGIN(NAME, "1.0");
+template <class T> struct kernel : dlcast::registers<kernel<T>> {
+  static std::string task_name() { return "kernel"; }
+  static T run() { return VALUE; }
+};
+template struct kernel<int>;
+int exported() { return VALUE; }
+static dlcast::task<&exported> exported_task{"exported"};
+static int hidden() { return VALUE; }
+static dlcast::task<&hidden> hidden_task{"hidden"};
+"""
 
 
 @pytest.fixture
@@ -158,13 +190,15 @@ def run(tmp_path: Path) -> Callable[..., job.Result]:
 
 @pytest.fixture
 def compile_library(tmp_path: Path) -> Callable[..., str]:
-    """A shared library from C source, with the packaged headers."""
+    """A shared library from C or C++ source, with the packaged headers."""
 
-    def compile_library(source: str, name: str, *flags: str) -> str:
+    def compile_library(source: str, name: str, *flags: str, language: str = "c") -> str:
         path = tmp_path / name
-        path.with_suffix(".c").write_text(source)
-        command = [shutil.which("cc") or "gcc", "-shared", "-fPIC", f"-Wl,-soname,{name}", f"-I{INCLUDE}"]
-        subprocess.run([*command, "-o", str(path), str(path.with_suffix(".c")), *flags], check=True)
+        written = path.with_suffix(".c" if language == "c" else ".cpp")
+        written.write_text(source)
+        compiler = shutil.which("cc") or "gcc" if language == "c" else shutil.which("c++") or "g++"
+        command = [compiler, "-shared", "-fPIC", f"-Wl,-soname,{name}", f"-I{INCLUDE}"]
+        subprocess.run([*command, "-o", str(path), str(written), *flags], check=True)
         return str(path)
 
     return compile_library
@@ -219,6 +253,15 @@ def test_what_a_callback_asks_for_is_done_when_the_call_returns(run, compile_lib
         assert told["again"] == 0
 
 
+def test_what_a_callback_in_c_asks_for_is_nested_and_done(run, compile_library):
+    plugin = compile_library(PLUGIN.replace("NAME", "heat"), "libheat.so")
+    asks = compile_library(ASKS, "libasks.so", str(INCLUDE / "libdlcast.so"))
+    for told in run("asks_in_c", 3, asks, plugin).good(3):
+        assert told["said"] == ["DLCAST_NESTED", 1, "DLCAST_NESTED", 1, "DLCAST_INVALID", "DLCAST_NESTED"]
+        assert told["plugins"] == ["heat"]
+        assert told["left"] == 0
+
+
 def test_a_callback_fails_with_what_it_asks_for(run, compile_library):
     path = compile_library(LIBRARY, "libanswer.so")
     for told in run("callback_asks", 3, path, files={"inner.py": ""}).good(3):
@@ -242,7 +285,7 @@ def test_a_plugin_that_one_rank_opens_brings_its_tasks_to_all(run, compile_libra
         assert told["kinds"] == ["library"]
         assert told["names"] == [["heat"], ["scale", "counts", "answer"], "1.2", 3]
         assert told["total"] == [12, [2, 4, 6]]
-        assert told["failed"] == "cannot scale by -1"
+        assert told["failed"] == "task heat.scale: cannot scale by -1"
         assert (told["by_id"], told["by_code"], told["raw"]) == ("scale", 6, 44)
         assert told["absent"] == [
             ["TaskLookupError", "no plugin `nope` is loaded; loaded are heat"],
@@ -293,6 +336,24 @@ def test_an_unloaded_plugin_comes_back_under_new_ids(run, compile_library):
         assert told["again"] == [1, 7]
 
 
+def test_what_was_asked_for_stays_away_until_it_is_loaded_by_its_own_name(run, compile_library):
+    asked = compile_library(PLUGIN.replace("NAME", "asked"), "libasked.so")
+    asks = 'DLCAST_REQUEST_LIBRARY("$ORIGIN/libasked.so", 0);'
+    asker = compile_library(PLUGIN.replace("NAME", "asker") + asks, "libasker.so")
+    for told in run("asked_for", 2, asker, asked).good(2):
+        assert told["plugins"] == [["asked", "asker"], ["asker"], ["asker"], ["asked", "asker"]]
+
+
+@pytest.mark.parametrize("way", ["-fvisibility=hidden", "-Wl,-Bsymbolic"])
+def test_exported_kernels_of_one_name_are_each_plugins_own(run, compile_library, way):
+    paths = []
+    for value, name in enumerate(("first", "second")):
+        flags = ["-std=c++17", f'-DNAME="{name}"', f"-DVALUE={value}", way]
+        paths.append(compile_library(KERNELS, f"lib{name}.so", *flags, language="c++"))
+    for told in run("interposed", 2, *paths).good(2):
+        assert told["values"] == [[0, 0, 0], [1, 1, 1]]
+
+
 def test_a_static_function_named_by_one_rank_is_called_on_every_rank(run, compile_library):
     for told in run("native_code", 3, compile_library(CODE, "libcode.so")).good(3):
         assert told["twice"] == 42
@@ -303,6 +364,11 @@ def test_a_static_function_named_by_one_rank_is_called_on_every_rank(run, compil
         assert told["failing"] == [[rank, "cannot do 0"] for rank in range(3)]
         assert "in no mapped file" in told["generated"]
         assert told["damaged"].startswith("this is no code reference")
+        assert re.fullmatch(
+            r"<dlcast.NativeFunction libcode.so\+0x\w+.* '\(i32\)->i32' at 0x\w+>", told["repr"]
+        )
+        for text in told["large"]:
+            assert text == "a payload of 67108865 bytes: at most 67108864 travel; send the name of a file"
         assert told["kinds"] == ["offset", "offset", "symbol", "library"]
 
 
@@ -321,7 +387,8 @@ def test_code_that_cannot_be_named_keeps_nobody_waiting(run):
             assert told["caught"] == []
             continue
         kinds = [kind for kind, _ in told["caught"]]
-        assert kinds == ["ValueError"] * 2 + ["TypeError"] * 5 + ["ValueError", "TypeError"]
+        assert kinds == ["ValueError"] * 2 + ["TypeError"] * 8 + ["ValueError", "TypeError"]
+        assert all("give a plain function that runs it" in text for _, text in told["caught"][7:10])
         for _, text in told["caught"][:2]:
             assert "move it to the top level of a module" in text
         assert "make it a static or class method" in told["caught"][2][1]

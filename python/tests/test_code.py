@@ -94,6 +94,37 @@ def test_what_other_ranks_could_not_find_is_refused(code, error, way):
         CodeRef.of(code)
 
 
+async def asynchronous(payload, tag):
+    pass
+
+
+async def both(payload, tag):
+    yield
+
+
+def generator(payload, tag):
+    yield
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (asynchronous, "an async function"),
+        (both, "an async generator function"),
+        (generator, "a generator function"),
+    ],
+)
+def test_code_that_a_call_does_not_run_is_named_but_not_registered(native, code, kind):
+    reference = CodeRef.of(code)
+    assert reference.resolve() is code
+    for given in (code, reference):
+        with pytest.raises(
+            TypeError, match=f"{code.__name__} is {kind}, and a call runs nothing of it: give"
+        ):
+            dlcast.register_global(given)
+    assert [told[0] for told in native.told] == ["call"] * 2, "the ranks wait for this one"
+
+
 def test_a_reference_is_a_value_that_travels():
     code = CodeRef.of(plain, bytearray(b"payload"), "(text)")
     copy = pickle.loads(pickle.dumps(code))

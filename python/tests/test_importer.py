@@ -359,6 +359,24 @@ def test_a_call_that_leads_nowhere_is_a_failure(write, jobs, name, message):
     assert jobs.call(name, b"", 0).message.startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("text", "gave"),
+    [
+        ("async def call(payload, tag): pass", "coroutine"),
+        ("def call(payload, tag): yield", "generator"),
+        ("async def call(payload, tag): yield", "async_generator"),
+        ("async def later(): pass\ndef call(payload, tag): return later()", "coroutine"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_call_that_runs_nothing_is_a_failure(write, jobs, text, gave):
+    write("late.py", text)
+    failure = jobs.call("late:call", b"", 0)
+    assert failure.message == (
+        f"TypeError: late:call gave a {gave}, which nobody runs: give a plain function that runs it"
+    )
+
+
 def test_a_callback_is_known_from_inside_only(write, jobs, monkeypatch):
     seen = []
     monkeypatch.setattr("builtins.seen", seen, raising=False)

@@ -9,7 +9,9 @@ import pickle
 import pytest
 
 import dlcast
+from dlcast._native import TaskEntry
 from dlcast._signature import NativeFunction, guarded
+from dlcast._tasks import Task
 
 
 def function(signature, body):
@@ -158,7 +160,9 @@ def test_results_come_back():
     assert half(3) == 1.5
 
 
-@pytest.mark.parametrize(("message", "text"), [(b"not \xff today ", "not \ufffd today"), (b"", "returned 3")])
+@pytest.mark.parametrize(
+    ("message", "text"), [(b"not \xff today ", "not \ufffd today"), (b"", "it returned 3 and said nothing")]
+)
 def test_a_failure_is_a_task_error_with_its_message(message, text):
     def fail(room, capacity):
         assert capacity >= 1024
@@ -166,8 +170,20 @@ def test_a_failure_is_a_task_error_with_its_message(message, text):
         return 3
 
     failing, _thunk = function("()", fail)
-    with pytest.raises(dlcast.TaskError, match=text):
-        failing()
+    named = NativeFunction(failing.address, "()", "libcode.so+0x10 (near)")
+    task = Task(TaskEntry(1, "heat", "step", "()", failing.address))
+    names = f"the function at {failing.address:#x}", "libcode.so+0x10 (near)", "task heat.step"
+    for called, name in zip((failing, named, task), names, strict=True):
+        with pytest.raises(dlcast.TaskError) as caught:
+            called()
+        assert str(caught.value) == f"{name}: {text}"
+
+
+def test_a_function_says_which_code_it_is():
+    assert repr(NativeFunction(16, "")) == "<dlcast.NativeFunction at 0x10>"
+    assert repr(NativeFunction(16, "(f64)")) == "<dlcast.NativeFunction '(f64)' at 0x10>"
+    known = NativeFunction(16, "(f64)", "solve of libcode.so")
+    assert repr(known) == "<dlcast.NativeFunction solve of libcode.so '(f64)' at 0x10>"
 
 
 def test_an_address_does_not_travel():

@@ -28,6 +28,18 @@ def plain(payload, tag):
     pass
 
 
+async def coroutine(payload, tag):
+    pass
+
+
+def generator(payload, tag):
+    yield
+
+
+async def both(payload, tag):
+    yield
+
+
 calls = [
     lambda: dlcast.register_global(lambda payload, tag: None),
     lambda: dlcast.register_global(local()),
@@ -36,6 +48,9 @@ calls = [
     lambda: dlcast.register_global(functools.partial(plain)),
     lambda: dlcast.register_global("plain"),
     lambda: dlcast.register_global(plain, "text"),
+    lambda: dlcast.register_global(coroutine),
+    lambda: dlcast.register_global(dlcast.CodeRef.of(generator)),
+    lambda: dlcast.register_global(both),
     lambda: dlcast.register_global(plain, tag=-1),
     lambda: dlcast.unload_global(3),
 ]

@@ -40,7 +40,19 @@ try:
     dlcast.CodeRef.from_bytes(twice.to_bytes()[:-1])
 except ValueError as error:
     damaged = str(error)
+large = []
+for name in (
+    lambda payload: dlcast.CodeRef.of(library.fails, payload),
+    lambda payload: dlcast.CodeRef.symbol(path, "fails", payload),
+    lambda payload: dlcast.CodeRef.python("here", "tell", payload),
+):
+    try:
+        name(bytes((64 << 20) + 1))
+    except ValueError as error:
+        large.append(str(error))
 tell(
+    repr=repr(function),
+    large=large,
     twice=function(21),
     wrong=wrong,
     notes=library.notes(),

@@ -62,6 +62,7 @@ fn programs_match(cased: &BTreeSet<String>, here: &Path) -> Result<(), Failed> {
     let mut programs: BTreeSet<String> =
         names("src/bin", ".rs")?.iter().map(|name| name.trim_end_matches(".rs").to_owned()).collect();
     programs.extend(names("fixtures", "_face.c")?);
+    programs.extend(names("fixtures", "_face.cpp")?);
     let without_case: Vec<_> = programs.difference(cased).collect();
     let without_program: Vec<_> = cased.difference(&programs).collect();
     if without_case.is_empty() && without_program.is_empty() {

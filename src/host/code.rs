@@ -82,6 +82,45 @@ fn bias_of(handle: *mut c_void) -> Option<usize> {
     (status == 0 && !map.is_null()).then(|| unsafe { (*map).bias })
 }
 
+/// The loader's record of an open object.
+pub(super) fn map_of(handle: *mut c_void) -> usize {
+    let mut map: *mut LinkMap = ptr::null_mut();
+    // SAFETY: a handle of dlopen; the request writes one pointer.
+    let status = unsafe { libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast()) };
+    if status == 0 { map.expose_provenance() } else { 0 }
+}
+
+/// Whether an open object may export a symbol itself: false for certain, true perhaps. dlsym says it for certain, but its no
+/// is slow, as it is put into words.
+pub(super) fn may_export(map: usize, symbol: &[u8]) -> bool {
+    const DT_NULL: i64 = 0;
+    const DT_GNU_HASH: i64 = 0x6fff_fef5;
+    if map == 0 {
+        return true;
+    }
+    // SAFETY: the loader's record of an object that this process keeps open, its dynamic section, which ends in DT_NULL, and its
+    // hash table, which was found sound before the object was opened. The loader has relocated the table's address, or not.
+    unsafe {
+        let map = &*ptr::with_exposed_provenance::<LinkMap>(map);
+        let mut entry = map.dynamic.cast::<[i64; 2]>();
+        while !entry.is_null() && (*entry)[0] != DT_NULL {
+            let [tag, value] = *entry;
+            entry = entry.add(1);
+            if tag != DT_GNU_HASH {
+                continue;
+            }
+            let value = value as usize;
+            let table = if value < map.bias { value + map.bias } else { value };
+            let head = ptr::with_exposed_provenance::<u32>(table);
+            let (words, shift) = (*head.add(2), *head.add(3));
+            let hash = symbol.iter().fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(*byte)));
+            let word = *head.add(4).cast::<u64>().add(((hash / 64) & (words.max(1) - 1)) as usize);
+            return (word >> (hash % 64)) & (word >> ((hash >> (shift % 32)) % 64)) & 1 == 1;
+        }
+    }
+    true
+}
+
 impl Opening<'_> {
     /// Where an open object is.
     pub(super) fn bias(&mut self, identity: &Identity) -> Option<usize> {

@@ -69,6 +69,8 @@ struct Held {
     /// What was at its path when dlcast opened it; none where the program had done so before.
     stamp: Option<Stamp>,
     global: bool,
+    /// The loader's record of it.
+    map: usize,
 }
 
 /// A file, and its state when it was identified.
@@ -314,6 +316,17 @@ impl Opening<'_> {
         Arc::try_unwrap(open).map(unix::Library::into_raw).map_err(|_| format!("{identity}: its handle is in use"))
     }
 
+    /// Whether a library that dlcast has opened may export a symbol itself: false for certain.
+    pub(super) fn may_export(&self, identity: &Identity, symbol: &[u8]) -> bool {
+        let held = self.host.held.get(identity);
+        held.is_none_or(|held| super::code::may_export(held.map, symbol))
+    }
+
+    /// Where the library is that dlcast has opened.
+    pub fn held_path(&self, identity: &Identity) -> Option<&Path> {
+        self.host.held.get(identity).map(|held| held.path.as_path())
+    }
+
     /// The address of a symbol, of the object itself or of what it needs.
     pub(super) fn symbol(&mut self, identity: &Identity, symbol: &str) -> Result<usize, String> {
         let open = self.held_open(identity)?;
@@ -455,7 +468,11 @@ impl Opener for Opening<'_> {
                     self.host.untold.push((path.clone(), stamp));
                     self.host.files.insert(stamp.file());
                 }
-                let held = Held { open: Arc::new(open), path, stamp, global: false };
+                let handle = open.into_raw();
+                let map = super::code::map_of(handle);
+                // SAFETY: the handle that was just taken out.
+                let open = Arc::new(unsafe { unix::Library::from_raw(handle) });
+                let held = Held { open, path, stamp, global: false, map };
                 self.host.held.insert(identity.clone(), held);
                 Ok(())
             }

@@ -69,6 +69,9 @@ impl Opening<'_> {
     /// In phase register: what is wrong with the table.
     pub fn table(&mut self, identity: &Identity) -> Result<Option<Table>, Failure> {
         let symbol = abi::TABLE_SYMBOL.strip_suffix(b"\0").unwrap_or(abi::TABLE_SYMBOL);
+        if !self.may_export(identity, symbol) {
+            return Ok(None);
+        }
         let symbol = String::from_utf8_lossy(symbol);
         let Ok(function) = self.symbol(identity, &symbol) else { return Ok(None) };
         // dlsym also looks into what the library needs.

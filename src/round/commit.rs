@@ -46,6 +46,9 @@ impl Round {
     /// Follows "asked for by" from what failed to what was committed, until nothing changes.
     fn undo_askers(&mut self) -> Vec<Item> {
         let items = &mut self.report.items;
+        if items.iter().all(|(_, verdict)| *verdict == Verdict::Committed) {
+            return Vec::new();
+        }
         // Once each: a callback's key is a digest of its payload.
         let keys: Vec<Vec<Key>> = items.iter().map(|(item, _)| item_keys(item)).collect();
         let undone = |items: &[(Item, Verdict)], at: usize| items[at].1 != Verdict::Committed;

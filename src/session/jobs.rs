@@ -118,17 +118,11 @@ fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) {
     host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
 }
 
-/// What is mapped from now on came with a library that is opened from now on.
-fn tell_before_opening(host: &mut dl::Opening) {
-    let (news, everything) = lock(&WATCH).get_or_insert_default().news();
-    note(host, news, everything);
-}
-
 /// The plugins that came with a library which was just opened: what it needs, what its constructor has opened.
 fn came_along(host: &mut dl::Opening, library: &Identity) -> Vec<Request> {
     let (news, everything) = lock(&WATCH).get_or_insert_default().news();
-    let itself = host.library(library).map(|library| library.path().to_path_buf());
-    let others = news.iter().map(|new| &new.path).filter(|path| itself.as_ref() != Some(path));
+    let itself = host.held_path(library);
+    let others = news.iter().map(|new| &new.path).filter(|path| itself != Some(path));
     let plugins = others.filter_map(|path| record::plugin(path)).collect();
     note(host, news, everything);
     plugins
@@ -157,7 +151,6 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
     let mut came: Vec<(Option<Key>, Request)> = Vec::new();
     {
         let mut host = dl::host(core.node.as_mut());
-        tell_before_opening(&mut host);
         for (index, item) in items {
             // What a constructor asks for is asked for by its library, whichever item brought that.
             host.item = identity_of(item).map(plan::library_key);
@@ -197,7 +190,9 @@ pub(super) fn settle(
     growth: &Growth,
 ) -> Vec<ImportJob> {
     // Before the batch's own plugins are committed: those were compared apart.
-    core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
+    if !core.plugins.met.is_empty() {
+        core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
+    }
     let mut host = dl::host(None);
     for item in commit {
         match &item.what {
@@ -251,7 +246,11 @@ pub(super) fn conclude(shared: &Shared, core: &mut Core, revoke: &[Item]) {
         }
     }
     core.just_called.clear();
-    core.plugins.conclude(Arc::make_mut(&mut write(&shared.registry)));
+    if core.plugins.met.is_empty() {
+        core.plugins.forget_call();
+    } else {
+        core.plugins.conclude(Arc::make_mut(&mut write(&shared.registry)));
+    }
 }
 
 impl Core {

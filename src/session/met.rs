@@ -2,7 +2,7 @@
 //!
 //! Numbers are given when a call ends, in the order in which the ranks have committed the plugins.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use crate::host::table::Table;
 use crate::identity::Identity;
@@ -38,8 +38,8 @@ pub(super) struct Plugins {
     pub met: Vec<Met>,
     /// Committed in this call, not numbered yet.
     staged: Vec<Identity>,
-    /// Libraries that were committed in this call, each with the items that brought it.
-    brought: HashMap<Identity, Vec<Key>>,
+    /// Libraries that were committed in this call, by their keys, with the items that brought them.
+    brought: Vec<(Key, Key)>,
     /// Whose requests were recorded in this call.
     asked: HashSet<Key>,
 }
@@ -75,13 +75,19 @@ impl Plugins {
 
     /// Whether a library was committed in this very call.
     pub fn is_fresh(&self, identity: &Identity) -> bool {
-        self.brought.contains_key(identity)
+        !self.brought.is_empty() && self.is_fresh_key(&plan::library_key(identity))
+    }
+
+    fn is_fresh_key(&self, library: &Key) -> bool {
+        self.brought.iter().any(|(known, _)| known == library)
     }
 
     /// Every rank has the library, which `item` brought; `is_new`: it was not committed before.
     pub fn commit(&mut self, identity: &Identity, item: Key, is_new: bool) {
-        if is_new || self.is_fresh(identity) {
-            self.brought.entry(identity.clone()).or_default().push(item);
+        // An item that is the library has its key.
+        let library = plan::library_key(identity);
+        if is_new || self.is_fresh_key(&library) {
+            self.brought.push((library, item));
         }
         if let Some(met) = self.met.iter_mut().find(|met| met.identity == *identity)
             && met.agreed.is_none()
@@ -95,14 +101,18 @@ impl Plugins {
     pub fn forget(&mut self, identity: &Identity) {
         self.met.retain(|met| met.identity != *identity);
         self.staged.retain(|staged| staged != identity);
-        self.brought.remove(identity);
+        if !self.brought.is_empty() {
+            let library = plan::library_key(identity);
+            self.brought.retain(|(known, _)| *known != library);
+        }
     }
 
     /// An item that was committed in this call is not, after all. Whether its library has nobody left who brought it.
     pub fn revoke(&mut self, identity: &Identity, item: &Key) -> bool {
-        let Some(items) = self.brought.get_mut(identity) else { return false };
-        items.retain(|known| known != item);
-        items.is_empty()
+        let library = plan::library_key(identity);
+        let was_brought = self.is_fresh_key(&library);
+        self.brought.retain(|brought| *brought != (library, *item));
+        was_brought && !self.is_fresh_key(&library)
     }
 
     /// What was compared is agreed on, or differs.
@@ -123,10 +133,15 @@ impl Plugins {
         }
     }
 
-    /// The end of a call: those that are staged get their numbers.
-    pub fn conclude(&mut self, registry: &mut Registry) {
+    /// The end of a call.
+    pub fn forget_call(&mut self) {
         self.brought.clear();
         self.asked.clear();
+    }
+
+    /// The end of a call: those that are staged get their numbers.
+    pub fn conclude(&mut self, registry: &mut Registry) {
+        self.forget_call();
         for identity in std::mem::take(&mut self.staged) {
             let Some(Met { table, agreed: Some(count), .. }) = self.find(&identity) else { continue };
             registry.add(table.name(), table.version(), identity.clone(), table.tasks(), *count);

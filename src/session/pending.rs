@@ -3,6 +3,7 @@
 //! Local; no I/O, no waiting.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use super::{CallError, Session, lock};
@@ -21,14 +22,22 @@ pub(crate) struct Pending {
 /// undone for what they asked for, a later call asks for it again.
 static ASKED: LazyLock<Mutex<HashMap<Key, Vec<Request>>>> = LazyLock::new(Mutex::default);
 
+static ANY_ASKED: AtomicBool = AtomicBool::new(false);
+
 impl Pending {
     /// Asked for by whatever runs on this thread.
     pub fn here(request: Request) -> Self {
         let asked_by = dl::asker();
         if let Some(asker) = asked_by {
+            ANY_ASKED.store(true, Ordering::Relaxed);
             lock(&ASKED).entry(asker).or_default().push(request.clone());
         }
         Pending { request, asked_by }
+    }
+
+    /// Whether anything has asked for anything while it ran.
+    pub fn any_again() -> bool {
+        ANY_ASKED.load(Ordering::Relaxed)
     }
 
     /// All that `asker` has asked for while it ran.

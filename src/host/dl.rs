@@ -4,11 +4,9 @@
 //! dlclose after such a constructor crashes). Undone means parked: open RTLD_LOCAL, invisible, and taken up again by a
 //! later request, without a second run of its constructors.
 
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString, c_void};
 use std::os::unix::fs::MetadataExt;
-use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +14,7 @@ use libloading::os::unix;
 
 use super::identify::{Identifier, IdentifyError, Stamp};
 use super::node::NodeCache;
-use super::{InodeAt, Opener, search};
+use super::{InodeAt, Opener, inside, search};
 use crate::error::Phase;
 use crate::identity::Identity;
 use crate::outcome::Failure;
@@ -118,55 +116,6 @@ pub struct Opening<'a> {
     node: Option<&'a mut NodeCache>,
     /// For which item constructors run.
     pub item: Option<Key>,
-}
-
-/// What of a library runs on this thread, for dlcast.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Nothing,
-    /// A dlopen; the host is taken.
-    Constructor,
-    Callback,
-}
-
-thread_local! {
-    static INSIDE: Cell<(Inside, Option<Key>)> = const { Cell::new((Inside::Nothing, None)) };
-}
-
-/// Whether this thread runs a constructor or a callback for dlcast: nothing may wait for another rank.
-pub fn is_inside() -> bool {
-    INSIDE.get().0 != Inside::Nothing
-}
-
-/// Whether this thread is inside a dlopen that dlcast makes: it has the host.
-pub fn is_opening() -> bool {
-    INSIDE.get().0 == Inside::Constructor
-}
-
-/// The item whose constructor or callback runs on this thread: what it records is asked for by that item.
-pub fn asker() -> Option<Key> {
-    INSIDE.get().1
-}
-
-/// A callback in Python begins on this thread, for an item, or has ended.
-pub fn set_asker(item: Option<Key>) {
-    INSIDE.set(item.map_or((Inside::Nothing, None), |item| (Inside::Callback, Some(item))));
-}
-
-/// Runs `work` as something that `item` does; a panic is a failure.
-fn inside<T>(inside: Inside, item: Option<Key>, work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    let before = INSIDE.replace((inside, item));
-    let outcome = std::panic::catch_unwind(AssertUnwindSafe(work));
-    INSIDE.set(before);
-    outcome
-}
-
-/// Runs a callback of `item`.
-///
-/// # Errors
-/// Where it panics in Rust of this very crate graph; a plugin catches its own.
-pub fn inside_callback<T>(item: Key, work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    inside(Inside::Callback, Some(item), work)
 }
 
 /// Takes the host. Constructors run under this lock: nothing that they may call takes it.
@@ -457,7 +406,7 @@ impl Opener for Opening<'_> {
             (None, None) => return Err(Failure::new(Phase::Open, format!("no file of {identity} was found"))),
         };
         let flags = library.flags - OpenFlags::GLOBAL;
-        let opened = inside(Inside::Constructor, self.item, || {
+        let opened = inside::constructor(self.item, || {
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
             // checked as ELF and is the one that all ranks agreed on.
             unsafe { unix::Library::open(Some(&path), flags.bits()) }

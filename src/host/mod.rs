@@ -9,7 +9,7 @@
 //! - [`dl`] the handles
 //! - [`code`] addresses, and code by name
 //! - [`table`] plugin tables, read where [`memory`] can be read
-//! - [`callback`] running one
+//! - [`callback`] running one; [`inside`] a constructor or a callback
 //! - [`runtime`] one dlcast a process
 
 pub mod bell;
@@ -19,6 +19,7 @@ pub mod code;
 mod digest;
 pub mod dl;
 pub mod identify;
+pub mod inside;
 pub mod memory;
 pub mod node;
 pub mod runtime;

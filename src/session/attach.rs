@@ -18,7 +18,7 @@ use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
 use crate::config::{self, Mode, Timeout};
 use crate::error::Phase;
-use crate::host::dl;
+use crate::host::inside;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
 use crate::intercept::maps;
@@ -89,7 +89,7 @@ pub(crate) fn prepare() -> Result<(), CallError> {
 }
 
 fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
-    if dl::is_inside() && mpi::cached(comm)?.is_none() {
+    if inside::is_inside() && mpi::cached(comm)?.is_none() {
         return Err(CallError::Invalid(
             "attach would wait inside a constructor: attach before the library is loaded".into(),
         ));

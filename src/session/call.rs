@@ -15,6 +15,7 @@ use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
 use crate::error::{Phase, Undone};
 use crate::host::dl::{self, Library};
+use crate::host::inside;
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
@@ -83,7 +84,7 @@ impl From<ImportJob> for Work {
 
 /// This thread does a job: what a callback asks for is its own.
 pub(crate) fn set_asker(job: &ImportJob) {
-    dl::set_asker(match job {
+    inside::set_asker(match job {
         ImportJob::Call { asker, .. } => Some(*asker),
         _ => None,
     });
@@ -91,7 +92,7 @@ pub(crate) fn set_asker(job: &ImportJob) {
 
 /// This thread has done it.
 pub(crate) fn clear_asker() {
-    dl::set_asker(None);
+    inside::set_asker(None);
 }
 
 /// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
@@ -129,7 +130,7 @@ impl Call {
         };
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
-        let taken = if dl::is_inside() { Err(CallError::Nested) } else { shared.take(limit) };
+        let taken = if inside::is_inside() { Err(CallError::Nested) } else { shared.take(limit) };
         let mut core = match taken {
             Err(CallError::Nested) => {
                 super::lock(&shared.pending).extend(own.map(Pending::here));
@@ -373,7 +374,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if let Some(core) = self.core.take() {
-            dl::set_asker(None);
+            inside::set_asker(None);
             self.shared.end(Ended::Abandoned);
             self.shared.give_back(core);
         }

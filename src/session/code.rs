@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{Session, jobs, read, record};
 use crate::code::{CodePlace, CodeRef, Home, Payload};
 use crate::host::code::CodeError;
-use crate::host::{Opener, dl};
+use crate::host::{Opener, dl, inside};
 use crate::plan::{Callback, Item, Library, What};
 use crate::registry::{Registry, Task, TaskError};
 use crate::request::OpenFlags;
@@ -108,7 +108,7 @@ impl Session {
         {
             return Err(format!("its signature is `{}`, expected was `{expected}`", code.signature));
         }
-        if dl::is_opening() {
+        if inside::is_opening() {
             return Err("a constructor cannot: do it when the library is loaded".into());
         }
         jobs::tell_mapped();

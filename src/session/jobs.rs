@@ -12,7 +12,7 @@ use super::register::{self, identity_of};
 use super::{CallError, Core, Shared, lock, record, write};
 use crate::comm::mpi::world;
 use crate::error::Phase;
-use crate::host::{Opener, dl};
+use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::intercept::maps::{self, Mapped, Watch};
@@ -98,7 +98,7 @@ static MPI_CAME: AtomicBool = AtomicBool::new(true);
 
 /// The host hears of objects that anybody has mapped since.
 pub(super) fn tell_mapped() {
-    if dl::is_opening() {
+    if inside::is_opening() {
         // A constructor: this thread has the host already.
         return;
     }

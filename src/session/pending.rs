@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, Mutex};
 
 use super::{CallError, Session, lock};
-use crate::host::dl;
+use crate::host::inside;
 use crate::plan::Key;
 use crate::request::Request;
 
@@ -27,7 +27,7 @@ static ANY_ASKED: AtomicBool = AtomicBool::new(false);
 impl Pending {
     /// Asked for by whatever runs on this thread.
     pub fn here(request: Request) -> Self {
-        let asked_by = dl::asker();
+        let asked_by = inside::asker();
         if let Some(asker) = asked_by {
             ANY_ASKED.store(true, Ordering::Relaxed);
             lock(&ASKED).entry(asker).or_default().push(request.clone());

@@ -10,7 +10,7 @@ use super::pending::Pending;
 use super::{Shared, lock};
 use crate::error::Phase;
 use crate::host::table::{Asked, CHECKED_AT_LOAD, Table};
-use crate::host::{callback, dl};
+use crate::host::{callback, dl, inside};
 use crate::identity::Identity;
 use crate::outcome::Failure;
 use crate::plan::{self, Callback, Item, Key, What};
@@ -80,7 +80,7 @@ fn run_callback(callback: &Callback, key: Key) -> Result<(), Failure> {
 fn call(function: Function, tag: u64, payload: &[u8], asker: Key) -> Result<(), Failure> {
     let key = dl::host(None).run_key(function, tag, payload);
     let outcome = runs::once(key, || {
-        let called = dl::inside_callback(asker, || callback::call(function, payload, tag));
+        let called = inside::callback(asker, || callback::call(function, payload, tag));
         called.unwrap_or_else(|_panic| Err("it panicked; see stderr".into()))
     });
     outcome.map_err(|message| Failure::new(Phase::Callback, message))

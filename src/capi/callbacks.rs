@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_void};
 
-use super::translate::{self, bytes, code, invalid, report, run, session_to_call, text};
+use super::translate::{self, bytes, carry_out, code, invalid, run, session_to_call, text};
 use super::types::*;
 use crate::code::CodeRef;
 use crate::request::Request;
@@ -57,8 +57,7 @@ pub unsafe extern "C" fn dlcast_register_global(
             let payload = unsafe { bytes(payload, length, "payload")? };
             record::callback(of(address, "")?, payload, tag)
         });
-        let request = record::or_invalid(request);
-        Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
+        carry_out(&session, request)
     })
 }
 
@@ -81,8 +80,7 @@ pub unsafe extern "C" fn dlcast_register_code(
         let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
         let request = sound.and_then(|()| unsafe { callback_request(code, code_length, payload, length, tag) });
-        let request = record::or_invalid(request);
-        Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
+        carry_out(&session, request)
     })
 }
 
@@ -121,7 +119,6 @@ pub unsafe extern "C" fn dlcast_unload_global(
         let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
         let path = sound.and_then(|()| unsafe { text(path, "path") });
-        let request = record::or_invalid(path.and_then(record::unload));
-        Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
+        carry_out(&session, path.and_then(record::unload))
     })
 }

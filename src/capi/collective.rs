@@ -4,7 +4,7 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::LazyLock;
 
 use super::translate::{
-    self, LAST_ERROR, LAST_REPORT, c_text, invalid, options, put, report, run, session_to_call, text,
+    self, LAST_ERROR, LAST_REPORT, c_text, carry_out, invalid, options, put, report, run, session_to_call, text,
 };
 use super::types::*;
 use crate::comm::mpi::UserComm;
@@ -130,8 +130,7 @@ pub unsafe extern "C" fn dlcast_import_global(
         let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
         let module = sound.and_then(|()| unsafe { text(module, "module") });
-        let request = record::or_invalid(module.and_then(record::module));
-        Ok(report(&session.finish(session.begin(Some(request), None)?)?).0)
+        carry_out(&session, module.and_then(record::module))
     })
 }
 

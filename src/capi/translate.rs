@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::types::*;
 use crate::code::CodeRef;
 use crate::config::{Mode, Timeout};
-use crate::request::OpenFlags;
+use crate::request::{OpenFlags, Request};
 use crate::session::call::{Outcome, Own};
-use crate::session::{CallError, Ended, Options, Session};
+use crate::session::{CallError, Ended, Options, Session, record};
 use crate::wire::WireError;
 
 thread_local! {
@@ -114,6 +114,12 @@ pub(super) fn flags(bits: i32) -> Result<OpenFlags, CallError> {
             "dlopen flags {bits:#x}: only RTLD_LAZY, RTLD_NOW, RTLD_GLOBAL, RTLD_NODELETE and RTLD_DEEPBIND make sense on all ranks"
         ))
     })
+}
+
+/// A collective call to its end. A bad request takes part in the round as one that fails, so that nobody waits for this rank.
+pub(super) fn carry_out(session: &Session, request: Result<Request, CallError>) -> Result<dlcast_status, CallError> {
+    let call = session.begin(Some(record::or_invalid(request)), None)?;
+    Ok(report(&session.finish(call)?).0)
 }
 
 pub(super) fn report(outcome: &Outcome) -> (dlcast_status, *mut c_void) {

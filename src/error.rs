@@ -39,6 +39,8 @@ pub enum Phase {
     Callback,
     /// Comparing what the ranks have registered.
     Compare,
+    /// Left out, because the process has no Python; a failure only where no rank has one.
+    Skip,
     /// What was added to a plugin outside of the session's calls; it is nobody's failure.
     Growth,
 }
@@ -59,6 +61,7 @@ impl fmt::Display for Phase {
             Phase::Register => "register",
             Phase::Callback => "callback",
             Phase::Compare => "compare",
+            Phase::Skip => "skip",
             Phase::Growth => "growth",
         })
     }

@@ -44,25 +44,39 @@ impl ImportJob {
     }
 }
 
-/// How long a worker may be away between two calls of [`next`], before it counts as gone.
+/// A job on its way to a worker, and what is to be done on the worker's thread around it.
+pub trait Errand: Send {
+    /// What Python does.
+    fn job(&self) -> &ImportJob;
+    /// The worker begins.
+    fn begin(&mut self) {}
+    /// The worker has an answer.
+    fn end(self: Box<Self>, answer: Result<(), Failure>);
+}
+
+/// How long a worker may be away between two calls of [`next`], before it counts as gone, where it has not enlisted.
 const AWAY: Duration = Duration::from_secs(2);
 
 #[derive(Default)]
 struct Queue {
+    /// Workers that have said that they serve until they say otherwise.
+    enlisted: usize,
     /// Threads inside [`next`].
     waiting_workers: usize,
     /// When a worker last came or went.
     seen: Option<Instant>,
     tickets: u64,
-    jobs: VecDeque<(u64, ImportJob)>,
-    /// What each worker is doing: callers in several threads have their own jobs and answers.
-    doing: HashMap<ThreadId, u64>,
-    answers: HashMap<u64, Result<(), Failure>>,
+    errands: VecDeque<(u64, Box<dyn Errand>)>,
+    /// What each worker is doing.
+    doing: HashMap<ThreadId, Option<Box<dyn Errand>>>,
 }
 
 impl Queue {
     fn has_worker(&self) -> bool {
-        self.waiting_workers > 0 || !self.doing.is_empty() || self.seen.is_some_and(|seen| seen.elapsed() < AWAY)
+        self.enlisted > 0
+            || self.waiting_workers > 0
+            || !self.doing.is_empty()
+            || self.seen.is_some_and(|seen| seen.elapsed() < AWAY)
     }
 }
 
@@ -73,34 +87,38 @@ fn queue() -> MutexGuard<'static, Queue> {
     QUEUE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Has the import worker do `job`. Without one, or past `patience`, that is a failure of this rank.
-pub fn ask_worker(job: &ImportJob, patience: Option<Duration>) -> Result<(), Failure> {
-    let failure = |text: &str| Err(Failure::import(text, None));
-    let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
+/// Whether there is a Python to import with.
+pub fn has_worker() -> bool {
+    queue().has_worker()
+}
+
+/// A worker says that it serves, or that it retires.
+pub fn enlist(serves: bool) {
+    let mut queue = queue();
+    queue.enlisted = if serves { queue.enlisted + 1 } else { queue.enlisted.saturating_sub(1) };
+    if !serves {
+        queue.seen = None;
+    }
+    CHANGED.notify_all();
+}
+
+/// Hands an errand to the next worker that is free. The ticket is for [`withdraw`].
+pub fn submit(errand: Box<dyn Errand>) -> u64 {
     let mut queue = queue();
     queue.tickets += 1;
     let ticket = queue.tickets;
-    queue.jobs.push_back((ticket, job.clone()));
+    queue.errands.push_back((ticket, errand));
     CHANGED.notify_all();
-    loop {
-        if let Some(answer) = queue.answers.remove(&ticket) {
-            return answer;
-        }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let gone = !queue.has_worker();
-        if gone || left == Some(Duration::ZERO) {
-            // A late answer belongs to nobody.
-            queue.jobs.retain(|(waiting, _)| *waiting != ticket);
-            queue.doing.retain(|_, doing| *doing != ticket);
-            return failure(if gone {
-                "this process has no Python to import with; call dlcast.serve_imports() in its Python"
-            } else {
-                "the import worker did not answer in time; does the calling thread hold the GIL?"
-            });
-        }
-        let pause = left.map_or(AWAY, |left| left.min(AWAY));
-        queue = CHANGED.wait_timeout(queue, pause).unwrap_or_else(PoisonError::into_inner).0;
-    }
+    ticket
+}
+
+/// Takes an errand back that no worker has begun. False: one is at it, and will end it, or has done so.
+pub fn withdraw(ticket: u64) -> bool {
+    let mut queue = queue();
+    let at = queue.errands.iter().position(|(waiting, _)| *waiting == ticket);
+    let taken = at.and_then(|at| queue.errands.remove(at));
+    drop(queue);
+    taken.is_some()
 }
 
 /// The next job, for the worker: waits up to `patience`.
@@ -108,10 +126,9 @@ pub fn next(patience: Duration) -> Option<ImportJob> {
     let deadline = Instant::now() + patience.min(Duration::from_secs(3600));
     let mut queue = queue();
     queue.waiting_workers += 1;
-    let job = loop {
-        if let Some((ticket, job)) = queue.jobs.pop_front() {
-            queue.doing.insert(std::thread::current().id(), ticket);
-            break Some(job);
+    let errand = loop {
+        if let Some(next) = queue.errands.pop_front() {
+            break Some(next);
         }
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
@@ -121,15 +138,25 @@ pub fn next(patience: Duration) -> Option<ImportJob> {
     };
     queue.waiting_workers -= 1;
     queue.seen = Some(Instant::now());
-    job
+    let (_, mut errand) = errand?;
+    let me = std::thread::current().id();
+    queue.doing.insert(me, None);
+    drop(queue);
+    // Outside of the lock: it may look at the loader's list.
+    errand.begin();
+    let job = errand.job().clone();
+    self::queue().doing.insert(me, Some(errand));
+    Some(job)
 }
 
 /// The worker's answer to the job that it took.
 pub fn answer(answer: Result<(), Failure>) {
-    let mut queue = queue();
-    queue.seen = Some(Instant::now());
-    if let Some(ticket) = queue.doing.remove(&std::thread::current().id()) {
-        queue.answers.insert(ticket, answer);
+    let done = {
+        let mut queue = queue();
+        queue.seen = Some(Instant::now());
+        queue.doing.remove(&std::thread::current().id())
+    };
+    if let Some(Some(errand)) = done {
+        errand.end(answer);
     }
-    CHANGED.notify_all();
 }

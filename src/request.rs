@@ -3,7 +3,7 @@
 use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 
-use crate::code::CodeRef;
+use crate::code::{CodePlace, CodeRef};
 
 bitflags! {
     /// The mode argument of dlopen(3), with the values of the platform.
@@ -64,6 +64,20 @@ impl<'de> Deserialize<'de> for OpenFlags {
     }
 }
 
+/// Native code and Python are apart where they can be: nothing in the native lane ever waits for the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Lane {
+    /// Libraries and their callbacks.
+    Native,
+    /// Modules, and callbacks in Python.
+    Python,
+}
+
+impl Lane {
+    /// Both, in the order in which they are carried out.
+    pub const BOTH: [Lane; 2] = [Lane::Native, Lane::Python];
+}
+
 /// What a rank asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Request {
@@ -98,6 +112,17 @@ pub enum Request {
         /// What was wrong.
         message: String,
     },
+}
+
+impl Request {
+    /// Who carries it out.
+    pub fn lane(&self) -> Lane {
+        match self {
+            Request::Module { .. } => Lane::Python,
+            Request::Callback { code, .. } if matches!(code.place, CodePlace::Python { .. }) => Lane::Python,
+            _ => Lane::Native,
+        }
+    }
 }
 
 #[cfg(test)]

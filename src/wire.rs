@@ -14,7 +14,7 @@ const MAGIC: [u8; 3] = *b"dlc";
 /// Magic, version, kind.
 const HEAD: usize = 5;
 /// Raised whenever a message changes its shape.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 /// The largest message that is sent or received.
 pub const MOST_BYTES: usize = 1 << 28;
 

@@ -15,7 +15,7 @@ use crate::error::Phase;
 use crate::importer::{self, ImportJob};
 use crate::outcome::Failure;
 use crate::request::Request;
-use crate::session::call::{Call, Step, clear_asker, set_asker};
+use crate::session::call::{Call, Step};
 use crate::session::{CallError, Session, record};
 
 thread_local! {
@@ -207,7 +207,6 @@ pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) 
         let patience = Duration::try_from_secs_f64(timeout).map_err(|_| invalid("timeout is no number of seconds"))?;
         match importer::next(patience) {
             Some(work) => {
-                set_asker(&work);
                 // SAFETY: as this function asks.
                 unsafe { put(job, c_job(&work), "job") }.map(|()| DLCAST_JOB)
             }
@@ -223,7 +222,6 @@ pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) 
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlcast_import_answer(message: *const c_char, traceback: *const c_char) -> dlcast_status {
     run(|| {
-        clear_asker();
         // SAFETY: as this function asks.
         importer::answer(unsafe { import_answer(message, traceback) });
         Ok(DLCAST_OK)

@@ -3,7 +3,7 @@
 //! It does not look at files: identities were found before, by the gather job.
 
 use super::commit::item_keys;
-use super::{Ask, Job, Round, State, bytes, words};
+use super::{Ask, Job, More, Round, State, bytes, words};
 use crate::comm::{Agreed, Collective, Reply};
 use crate::outcome::Verdict;
 use crate::plan::{Item, Key, Plan, What};
@@ -152,7 +152,7 @@ impl Round {
         self.refuse_invalid();
         self.refuse_endless_and_ambiguous();
         self.again = false;
-        self.more = false;
+        self.more = More::default();
         if stage {
             let libraries = self.open_items(Item::is_native);
             if !libraries.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{Ask, Job, Round, State};
+use crate::comm::Collective;
 use crate::outcome::{Cause, Failure, Verdict};
 use crate::plan::{Item, Key, What};
 
@@ -36,6 +37,14 @@ impl Round {
         }
         let revoke = self.undo_askers();
         self.ask_job(State::Concluding, Job::Conclude { revoke })
+    }
+
+    /// This rank has registered all of it; have the others?
+    pub(super) fn concluded(&mut self) -> Ask {
+        match self.confirms {
+            true => self.ask_collective(State::Confirming, Collective::Max(vec![0])),
+            false => self.end(),
+        }
     }
 
     pub(super) fn end(&mut self) -> Ask {

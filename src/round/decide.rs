@@ -1,6 +1,6 @@
 //! Outcomes of all ranks become one verdict per item. This collective is the barrier: nothing is visible before it.
 
-use super::{Ask, Growth, Job, Round, State, read_failures, words};
+use super::{Ask, Growth, Job, More, Round, State, read_failures, words};
 use crate::comm::{Agreed, Reply};
 use crate::error::Phase;
 use crate::outcome::{Cause, Failure, Failures, Verdict};
@@ -11,18 +11,22 @@ use crate::task::Shapes;
 impl Round {
     /// One allreduce: did anything fail anywhere, has anybody recorded something meanwhile, and have plugins registered
     /// the same on every rank?
-    pub(super) fn decide_vote(&mut self, failed: Vec<(u32, Failure)>, more: bool, shapes: Shapes) -> Ask {
+    pub(super) fn decide_vote(&mut self, failed: Vec<(u32, Failure)>, more: More, shapes: Shapes) -> Ask {
         self.note(failed);
-        self.more |= more;
+        self.more.here |= more.here;
+        self.more.beyond |= more.beyond;
         self.notes = shapes.notes;
         let (fresh, old) = (shapes.fresh, shapes.old);
-        let words = vec![self.mine.causes.len() as u64, u64::from(self.more), fresh, !fresh, old, !old];
+        let More { here, beyond } = self.more;
+        let failed = self.mine.causes.len() as u64;
+        let words = vec![failed, u64::from(here), u64::from(beyond), fresh, !fresh, old, !old];
         self.vote(State::DecideVote, words)
     }
 
     pub(super) fn decide_counted(&mut self, reply: Agreed<Reply>) -> Ask {
-        match words::<6>(&reply) {
-            Ok([failed, more, fresh, not_fresh, old, not_old]) => {
+        match words::<7>(&reply) {
+            Ok([failed, more, beyond, fresh, not_fresh, old, not_old]) => {
+                self.report.beyond |= beyond != 0;
                 self.again |= more != 0;
                 let old_differ = old != !not_old;
                 self.growth = if old_differ { Growth::Differs(Vec::new()) } else { Growth::Agreed };
@@ -53,9 +57,20 @@ impl Round {
                 }
                 // What came from elsewhere fails nobody's request.
                 failures.causes.retain(|cause| cause.failure.phase != Phase::Growth);
+                self.leave_out(&mut failures);
                 self.settle(&without_notes_of_failed(failures))
             }
             Err(error) => self.fail(error),
+        }
+    }
+
+    /// A rank without a Python is no failure, unless no rank has one.
+    fn leave_out(&mut self, failures: &mut Failures) {
+        let without = |cause: &Cause| cause.failure.phase == Phase::Skip && cause.ranks.len() < self.size as usize;
+        for cause in failures.causes.extract_if(.., |cause| without(cause)) {
+            if let Some(item) = self.plan.items.get(cause.item as usize) {
+                self.report.skipped.push((item.clone(), cause.ranks));
+            }
         }
     }
 

@@ -23,6 +23,7 @@ use crate::comm::{Agreed, Collective, Local, Reply};
 use crate::error::Phase;
 use crate::outcome::{Failure, Failures, Verdict};
 use crate::plan::{Item, Plan};
+use crate::ranks::RankSet;
 use crate::task::Shapes;
 use crate::wire::WireError;
 
@@ -76,6 +77,15 @@ pub enum Growth {
     Differs(Vec<String>),
 }
 
+/// What was recorded while a job ran.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct More {
+    /// For this round: another pass.
+    pub here: bool,
+    /// For the other lane, where lanes have rounds of their own.
+    pub beyond: bool,
+}
+
 /// How a job went.
 pub enum Done {
     /// Of [`Job::Gather`].
@@ -86,7 +96,7 @@ pub enum Done {
         /// What did not work.
         failed: Vec<(u32, Failure)>,
         /// Whether this rank has recorded something that is in no plan yet.
-        more: bool,
+        more: More,
         /// What plugins have registered here; of [`Job::Open`].
         shapes: Shapes,
     },
@@ -111,6 +121,10 @@ pub struct Report {
     pub items: Vec<(Item, Verdict)>,
     /// Passes until nothing was left; the last one, which finds nothing, does not count.
     pub rounds: u32,
+    /// Some rank has recorded something for the other lane.
+    pub beyond: bool,
+    /// Items that these ranks have left out, because they have no Python.
+    pub skipped: Vec<(Item, RankSet)>,
 }
 
 /// What is awaited.
@@ -127,6 +141,7 @@ enum State {
     DecideCauses,
     Settling,
     Concluding,
+    Confirming,
     Finished,
 }
 
@@ -151,7 +166,9 @@ pub struct Round {
     /// Why the round ends without a report, once what is open has been undone.
     failed: Option<WireError>,
     /// This rank recorded something meanwhile.
-    more: bool,
+    more: More,
+    /// Whether it ends with a barrier: in service mode others may use the result without having been in the call.
+    confirms: bool,
     /// Any rank did.
     again: bool,
     report: Report,
@@ -183,7 +200,8 @@ impl Round {
             verdicts: Vec::new(),
             batch: Vec::new(),
             failed: None,
-            more: false,
+            more: More::default(),
+            confirms: false,
             again: false,
             report: Report::default(),
             names: Vec::new(),
@@ -195,6 +213,12 @@ impl Round {
         }
     }
 
+    /// The same with a barrier at its end: when it is over, every rank has registered what it committed.
+    #[must_use]
+    pub fn confirmed(self) -> Self {
+        Round { confirms: true, ..self }
+    }
+
     /// The phase in which this rank would be waiting.
     pub fn phase(&self) -> Phase {
         match self.state {
@@ -202,7 +226,7 @@ impl Round {
             State::Exchanging { .. } => Phase::Exchange,
             State::Staging | State::StageVote | State::StageCauses => Phase::Stage,
             State::Loading | State::DecideVote | State::DecideCauses => Phase::Decide,
-            State::Settling | State::Concluding | State::Finished => Phase::Commit,
+            State::Settling | State::Concluding | State::Confirming | State::Finished => Phase::Commit,
         }
     }
 
@@ -231,7 +255,8 @@ impl Round {
             (State::DecideVote, Given::Collective(words)) => self.decide_counted(words),
             (State::DecideCauses, Given::Collective(bytes)) => self.decided(bytes),
             (State::Settling, Given::Job(Local(Done::Settled))) => self.settled(),
-            (State::Concluding, Given::Job(Local(Done::Settled))) => self.end(),
+            (State::Concluding, Given::Job(Local(Done::Settled))) => self.concluded(),
+            (State::Confirming, Given::Collective(_)) => self.end(),
             // A driver that answers another question than the one that was asked has a bug; every rank's driver is
             // the same code, so every rank ends here.
             _ => Ask::Done(Err(WireError::Malformed("an answer to another question"))),

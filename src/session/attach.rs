@@ -4,15 +4,14 @@
 //! duplicates are made with MPI_Comm_idup. Until the control communicator exists, the
 //! roll-call's notes travel on the user's communicator, and only once the deadline has passed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::jobs;
-use super::met::Plugins;
 use super::wait::{self, Budget, Lost, Place};
-use super::{CallError, Core, Ended, Options, Session, Shared, Slot, lock};
+use super::{CallError, Core, Ended, Options, Session, Shared, Slot, State, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
 use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
@@ -209,14 +208,10 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
         comm: main,
         solo: (size == 1).then(Solo::default),
         notes,
-        node,
-        committed: HashMap::new(),
-        called: HashSet::new(),
-        just_called: HashSet::new(),
-        plugins: Plugins::default(),
         rounds: 0,
         steps: 0,
         heard: Instant::now(),
+        state: State { node, ..State::default() },
     };
     Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))))
 }

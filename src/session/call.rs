@@ -2,28 +2,30 @@
 //!
 //! The caller does the imports itself (Python must, in a thread of its own); everything else is done here.
 
-use std::collections::{HashSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::imports::{self, Work};
 use super::pending::Pending;
 use super::report::{self, SyncReport};
 use super::wait::{self, Budget, Place};
-use super::{CallError, Core, Ended, Shared, attach, jobs, record, register};
+use super::{CallError, Core, Ended, Shared, attach, jobs, register};
 use crate::comm::{Collective, Comm, Local};
 use crate::config::Timeout;
-use crate::error::{Phase, Undone};
+use crate::error::Undone;
 use crate::host::dl::{self, Library};
 use crate::host::inside;
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
-use crate::plan::{Callback, Item, What};
-use crate::registry::runs::{self, Turn};
+use crate::plan::Item;
 use crate::request::Request;
-use crate::round::{Ask, Done, Given, Job, Report, Round};
+use crate::round::{Ask, Done, Given, Job, More, Report, Round};
 use crate::task::Shapes;
+
+/// The ticket of a call's own request.
+const OWN: u64 = 0;
 
 /// What the caller of [`Call::step`] does next.
 pub enum Step {
@@ -65,36 +67,6 @@ impl Outcome {
     }
 }
 
-/// A job for Python.
-struct Work {
-    job: ImportJob,
-    /// Its index in the plan, where its failure matters.
-    item: Option<u32>,
-    /// A callback's: it runs once in a process.
-    turn: Option<Turn>,
-    /// A module's: what was mapped before its import.
-    before: Option<HashSet<PathBuf>>,
-}
-
-impl From<ImportJob> for Work {
-    fn from(job: ImportJob) -> Self {
-        Work { job, item: None, turn: None, before: None }
-    }
-}
-
-/// This thread does a job: what a callback asks for is its own.
-pub(crate) fn set_asker(job: &ImportJob) {
-    inside::set_asker(match job {
-        ImportJob::Call { asker, .. } => Some(*asker),
-        _ => None,
-    });
-}
-
-/// This thread has done it.
-pub(crate) fn clear_asker() {
-    inside::set_asker(None);
-}
-
 /// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
 pub struct Call {
     shared: Arc<Shared>,
@@ -133,7 +105,7 @@ impl Call {
         let taken = if inside::is_inside() { Err(CallError::Nested) } else { shared.take(limit) };
         let mut core = match taken {
             Err(CallError::Nested) => {
-                super::lock(&shared.pending).extend(own.map(Pending::here));
+                shared.ask(own.map(Pending::here));
                 return Err(CallError::Nested);
             }
             taken => taken?,
@@ -166,10 +138,9 @@ impl Call {
             if let Some(mut work) = self.imports.pop_front() {
                 if let (Some(_), ImportJob::Import(name)) = (work.item, &work.job) {
                     self.undecided.push(name.clone());
-                    work.before = Some(record::mapped_now());
                 }
                 let job = work.job.clone();
-                set_asker(&job);
+                work.begin();
                 self.current = Some(work);
                 return Step::Job(job);
             }
@@ -207,7 +178,7 @@ impl Call {
                 // Every rank has read the same bytes, so every rank is here: the session goes on.
                 Ask::Done(Err(error)) => {
                     if let Some(core) = self.core.as_mut() {
-                        jobs::conclude(&self.shared, core, &[]);
+                        jobs::conclude(&self.shared, &mut core.state, &[]);
                     }
                     return self.end(Err(error.into()));
                 }
@@ -217,32 +188,8 @@ impl Call {
 
     /// How the job that [`Step::Job`] gave went.
     pub fn answer(&mut self, answer: Result<(), Failure>) {
-        clear_asker();
-        let Some(Work { item, turn, before, .. }) = self.current.take() else { return };
-        if let (Some(before), Some(item), Ok(())) = (before, item, &answer) {
-            self.take_plugins(&before, item);
-        }
-        let answer = match turn {
-            None => answer,
-            Some(turn) => {
-                turn.end(answer.as_ref().map(|_| ()).map_err(|failure| failure.message.clone()));
-                answer.map_err(|failure| Failure { phase: Phase::Callback, ..failure })
-            }
-        };
-        if let (Some(item), Err(failure)) = (item, answer) {
-            self.failed.push((item, failure));
-        }
-    }
-
-    /// A plugin that came with a module (the extension module itself, what it needs, what its body has opened) is a
-    /// request of the module.
-    fn take_plugins(&mut self, before: &HashSet<PathBuf>, index: u32) {
-        let asked_by = self.batch.iter().find(|(of, _)| *of == index).map(|(_, item)| item.place_key());
-        let new = record::mapped_now().into_iter().filter(|path| !before.contains(path));
-        let mut plugins: Vec<PathBuf> = new.collect();
-        plugins.sort();
-        let requests = plugins.iter().filter_map(|path| record::plugin(path));
-        super::lock(&self.shared.pending).extend(requests.map(|request| Pending { request, asked_by }));
+        let Some(work) = self.current.take() else { return };
+        self.failed.extend(work.end(&self.shared, answer));
     }
 
     /// How long an import worker is waited for.
@@ -284,61 +231,41 @@ impl Call {
             Job::Gather => {
                 let own = if std::mem::replace(&mut self.own_sent, true) { None } else { self.own.clone() };
                 let asked = own.is_some();
-                let (plan, means) = jobs::gather(&self.shared, core, own);
+                jobs::tell_mapped();
+                let mut taken = self.shared.take_pending(None, false);
+                taken.extend(own.map(|own| Pending { ticket: Some(OWN), nested: false, ..Pending::asked(own, None) }));
+                let mut gathered = jobs::gather(&self.shared, &mut core.state, taken);
                 if asked {
-                    self.means = means;
+                    self.means = gathered.means.pop().and_then(|(_, means)| means);
                 }
-                Done::Gathered(plan)
+                Done::Gathered(gathered.plan)
             }
-            Job::Stage(items) => jobs::stage(&self.shared, core, &items),
-            Job::Open(items) => jobs::open(&self.shared, core, &items),
+            Job::Stage(items) => jobs::stage(&mut core.state, &items),
+            Job::Open(items) => jobs::open(&self.shared, &mut core.state, None, &items),
             Job::Import(items) => {
-                self.batch.clone_from(&items);
-                self.imports = items.into_iter().filter_map(|(index, item)| self.python(index, item)).collect();
-                self.after_imports = Some(Done::Tried { failed: Vec::new(), more: false, shapes: Shapes::default() });
+                let (imports, failed) = imports::of_batch(&items);
+                self.imports = imports;
+                self.failed.extend(failed);
+                self.batch = items;
+                self.after_imports =
+                    Some(Done::Tried { failed: Vec::new(), more: More::default(), shapes: Shapes::default() });
                 return;
             }
             Job::Settle { commit, undo, growth } => {
                 self.undecided.clear();
-                let jobs = jobs::settle(&self.shared, core, &commit, &undo, &growth);
+                let jobs = jobs::settle(&self.shared, &mut core.state, &commit, &undo, &growth);
                 self.imports = jobs.into_iter().map(Work::from).collect();
                 self.after_imports = Some(Done::Settled);
                 return;
             }
             Job::Conclude { revoke } => {
-                jobs::conclude(&self.shared, core, &revoke);
-                let modules = revoke.into_iter().filter_map(|item| match item.what {
-                    What::Module { name } => Some(ImportJob::Revoke(name).into()),
-                    _ => None,
-                });
-                self.imports = modules.collect();
+                jobs::conclude(&self.shared, &mut core.state, &revoke);
+                self.imports = imports::to_revoke(revoke);
                 self.after_imports = Some(Done::Settled);
                 return;
             }
         };
         self.given = Some(Given::Job(Local(done)));
-    }
-
-    /// What Python is to do about an item; nothing where its callback has run in this process.
-    fn python(&mut self, index: u32, item: Item) -> Option<Work> {
-        let asker = item.place_key();
-        match item.what {
-            What::Module { name } => {
-                Some(Work { job: ImportJob::Import(name), item: Some(index), turn: None, before: None })
-            }
-            What::Callback(Callback { code, tag, name }) => match runs::begin(asker) {
-                Ok(turn) => {
-                    let job = ImportJob::Call { name, payload: code.payload, tag, asker };
-                    Some(Work { job, item: Some(index), turn: Some(turn), before: None })
-                }
-                Err(outcome) => {
-                    let failure = outcome.map_err(|message| Failure::new(Phase::Callback, message));
-                    self.failed.extend(failure.err().map(|failure| (index, failure)));
-                    None
-                }
-            },
-            _ => None,
-        }
     }
 
     fn with_imports(&mut self, done: Done) -> Done {
@@ -348,11 +275,10 @@ impl Call {
                 let batch = std::mem::take(&mut self.batch);
                 // Python code may have called what adds to a plugin's table.
                 let (failed, shapes) = match self.core.as_mut() {
-                    Some(core) => register::run(&self.shared, &mut core.plugins, &batch, failed),
+                    Some(core) => register::run(&self.shared, &mut core.state.plugins, &batch, failed),
                     None => (failed, Shapes::default()),
                 };
-                let more = !super::lock(&self.shared.pending).is_empty();
-                Done::Tried { failed, more, shapes }
+                Done::Tried { failed, more: self.shared.more(None), shapes }
             }
             other => other,
         }

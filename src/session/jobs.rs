@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
-use super::{CallError, Core, Shared, lock, record, write};
+use super::{CallError, Shared, State, lock, record, write};
 use crate::comm::mpi::world;
 use crate::error::Phase;
 use crate::host::{Opener, dl, inside};
@@ -18,32 +18,38 @@ use crate::importer::ImportJob;
 use crate::intercept::maps::{self, Mapped, Watch};
 use crate::outcome::Failure;
 use crate::plan::{self, Callback, Copies, Item, Key, Library, Plan, What};
-use crate::request::{OpenFlags, Request};
-use crate::round::{Done, Growth};
+use crate::request::{Lane, OpenFlags, Request};
+use crate::round::{Done, Growth, More};
 use crate::task::Shapes;
 
-/// Everything that this rank wants and not every rank has: what was recorded, then the call's own request.
-///
-/// Also which library the own request means.
-pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> (Plan, Option<Identity>) {
-    tell_mapped();
-    let mut means = None;
-    let recorded: Vec<Pending> = lock(&shared.pending).drain(..).collect();
-    let own = own.map(|request| (Pending { request, asked_by: None }, true));
-    let requests = recorded.into_iter().map(|pending| (pending, false)).chain(own);
+/// What this rank brings to a pass of a round.
+pub(super) struct Gathered {
+    pub plan: Plan,
+    /// The library that the request of a ticket means on this rank.
+    pub means: Vec<(u64, Option<Identity>)>,
+    /// What nobody waits for.
+    #[expect(dead_code)]
+    pub recorded: Vec<Request>,
+}
+
+/// Everything of `taken` that not every rank has.
+pub(super) fn gather(shared: &Shared, state: &mut State, taken: Vec<Pending>) -> Gathered {
+    let mut means = Vec::new();
+    let mut recorded = Vec::new();
     let mut plan = Plan::default();
-    let mut host = dl::host(core.node.as_mut());
-    for (Pending { request, asked_by }, is_own) in requests {
+    let mut host = dl::host(state.node.as_mut());
+    for Pending { request, asked_by, ticket, .. } in taken {
+        if ticket.is_none() && asked_by.is_none() {
+            recorded.push(request.clone());
+        }
         let (what, copies) = match request {
             Request::Library { spelling, flags, opened } => {
                 let library = host.find(&spelling, flags, opened);
-                if is_own {
-                    means.clone_from(&library.identity);
-                }
+                means.extend(ticket.map(|ticket| (ticket, library.identity.clone())));
                 let paths = host.copies(&library);
-                let known = library.identity.as_ref().and_then(|identity| core.committed.get(identity));
+                let known = library.identity.as_ref().and_then(|identity| state.committed.get(identity));
                 // Who asks for what this call has just committed fails with it, should that be undone after all.
-                let is_fresh = library.identity.as_ref().is_some_and(|identity| core.plugins.is_fresh(identity));
+                let is_fresh = library.identity.as_ref().is_some_and(|identity| state.plugins.is_fresh(identity));
                 let known = known.filter(|_| asked_by.is_none() || !is_fresh);
                 if paths.is_empty() && known.is_some_and(|flags| covers(*flags, library.flags)) {
                     continue;
@@ -54,14 +60,14 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
             Request::Module { name } => (What::Module { name }, Vec::new()),
             Request::Callback { code, tag } => {
                 let callback = Callback::new(code, tag);
-                let is_fresh = core.just_called.contains(&callback.key());
-                if core.called.contains(&callback.key()) && (asked_by.is_none() || !is_fresh) {
+                let is_fresh = state.just_called.contains(&callback.key());
+                if state.called.contains(&callback.key()) && (asked_by.is_none() || !is_fresh) {
                     continue;
                 }
                 (What::Callback(callback), Vec::new())
             }
             Request::Unload { spelling } => {
-                (What::Unload(to_unload(&mut host, &core.committed, &spelling)), Vec::new())
+                (What::Unload(to_unload(&mut host, &state.committed, &spelling)), Vec::new())
             }
             Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
         };
@@ -70,7 +76,7 @@ pub(super) fn gather(shared: &Shared, core: &mut Core, own: Option<Request>) -> 
         item.asked_by = asked_by.into_iter().filter(|asker| *asker != item.place_key()).collect();
         plan.add(item);
     }
-    (plan, means)
+    Gathered { plan, means, recorded }
 }
 
 /// What was loaded from there is meant, also where another file has taken its place since.
@@ -138,19 +144,19 @@ pub(super) fn look_around() -> Result<(), CallError> {
     Ok(())
 }
 
-pub(super) fn stage(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
+pub(super) fn stage(state: &mut State, items: &[(u32, Item)]) -> Done {
     tell_mapped();
-    let mut host = dl::host(core.node.as_mut());
+    let mut host = dl::host(state.node.as_mut());
     let failed = items.iter().filter_map(|(index, item)| Some((*index, host.stage(item).err()?))).collect();
-    Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes: Shapes::default() }
+    Done::Tried { failed, more: More::default(), shapes: Shapes::default() }
 }
 
 /// Opens what is to be opened, all of it; then plugins register and callbacks run.
-pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> Done {
+pub(super) fn open(shared: &Shared, state: &mut State, lane: Option<Lane>, items: &[(u32, Item)]) -> Done {
     let mut failed = Vec::new();
     let mut came: Vec<(Option<Key>, Request)> = Vec::new();
     {
-        let mut host = dl::host(core.node.as_mut());
+        let mut host = dl::host(state.node.as_mut());
         for (index, item) in items {
             // What a constructor asks for is asked for by its library, whichever item brought that.
             host.item = identity_of(item).map(plan::library_key);
@@ -164,7 +170,7 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
                     Some(identity) if items.iter().any(|(_, item)| identity_of(item) == Some(identity)) => {
                         Err(Failure::new(Phase::Call, "another request of the same round loads it"))
                     }
-                    Some(identity) if core.committed.contains_key(identity) => Ok(()),
+                    Some(identity) if state.committed.contains_key(identity) => Ok(()),
                     _ => Err(Failure::new(Phase::Call, "this session has not loaded it")),
                 },
                 _ => Ok(()),
@@ -175,23 +181,22 @@ pub(super) fn open(shared: &Shared, core: &mut Core, items: &[(u32, Item)]) -> D
             failed.extend(outcome.err().map(|failure| (*index, failure)));
         }
     }
-    let came = came.into_iter().map(|(asked_by, request)| Pending { request, asked_by });
-    lock(&shared.pending).extend(came);
-    let (failed, shapes) = register::run(shared, &mut core.plugins, items, failed);
-    Done::Tried { failed, more: !lock(&shared.pending).is_empty(), shapes }
+    shared.ask(came.into_iter().map(|(asked_by, request)| Pending::asked(request, asked_by)));
+    let (failed, shapes) = register::run(shared, &mut state.plugins, items, failed);
+    Done::Tried { failed, more: shared.more(lane), shapes }
 }
 
 /// Libraries are settled here; what is to be done about modules is returned, for Python to do.
 pub(super) fn settle(
     shared: &Shared,
-    core: &mut Core,
+    state: &mut State,
     commit: &[Item],
     undo: &[Item],
     growth: &Growth,
 ) -> Vec<ImportJob> {
     // Before the batch's own plugins are committed: those were compared apart.
-    if !core.plugins.met.is_empty() {
-        core.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
+    if !state.plugins.met.is_empty() {
+        state.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
     }
     let mut host = dl::host(None);
     for item in commit {
@@ -202,27 +207,27 @@ pub(super) fn settle(
                     eprintln!("dlcast: {}: {}", failure.phase, failure.message);
                 }
                 if let Some(identity) = &library.identity {
-                    core.commit(identity, library.flags, item.place_key());
+                    state.commit(identity, library.flags, item.place_key());
                 }
             }
             What::Callback(callback) => {
-                if core.called.insert(callback.key()) {
-                    core.just_called.insert(callback.key());
+                if state.called.insert(callback.key()) {
+                    state.just_called.insert(callback.key());
                 }
                 if let Some(home) = callback.code.home() {
-                    core.commit(&home.identity, OpenFlags::NOW, item.place_key());
+                    state.commit(&home.identity, OpenFlags::NOW, item.place_key());
                 }
             }
             What::Unload(Library { identity: Some(identity), .. }) => {
-                core.forget(identity);
+                state.forget(identity);
                 Arc::make_mut(&mut write(&shared.registry)).remove(identity);
             }
             _ => {}
         }
     }
     for identity in undo.iter().filter_map(identity_of) {
-        if !core.committed.contains_key(identity) {
-            core.forget(identity);
+        if !state.committed.contains_key(identity) {
+            state.forget(identity);
         }
     }
     let name = |item: &Item| match &item.what {
@@ -234,26 +239,26 @@ pub(super) fn settle(
 }
 
 /// The last of a call: plugins get their numbers, in the order in which the ranks have committed them.
-pub(super) fn conclude(shared: &Shared, core: &mut Core, revoke: &[Item]) {
+pub(super) fn conclude(shared: &Shared, state: &mut State, revoke: &[Item]) {
     for item in revoke {
         if let What::Callback(callback) = &item.what {
-            core.called.remove(&callback.key());
+            state.called.remove(&callback.key());
         }
         if let Some(identity) = identity_of(item)
-            && core.plugins.revoke(identity, &item.place_key())
+            && state.plugins.revoke(identity, &item.place_key())
         {
-            core.forget(identity);
+            state.forget(identity);
         }
     }
-    core.just_called.clear();
-    if core.plugins.met.is_empty() {
-        core.plugins.forget_call();
+    state.just_called.clear();
+    if state.plugins.met.is_empty() {
+        state.plugins.forget_call();
     } else {
-        core.plugins.conclude(Arc::make_mut(&mut write(&shared.registry)));
+        state.plugins.conclude(Arc::make_mut(&mut write(&shared.registry)));
     }
 }
 
-impl Core {
+impl State {
     /// Every rank has it; `item` brought it.
     fn commit(&mut self, identity: &Identity, flags: OpenFlags, item: Key) {
         let had = self.committed.get(identity).copied();

@@ -7,7 +7,7 @@
 //! - `attach` making a session, finding the one that is there; sessions end
 //! - `record` requests made where nothing may wait; `pending` keeps them
 //! - `call` one collective call: a round, step by step
-//! - `jobs` what a round wants done on this rank; `register` what plugins bring with them, `met` the plugins
+//! - `jobs` what a round wants done on this rank, `imports` what of it Python does; `register` what plugins bring with them, `met` the plugins
 //! - `code` code that other ranks can find, and tasks
 //! - `wait` a collective with a deadline, and the roll-call after it
 //! - `report` what a call came to
@@ -17,6 +17,7 @@ pub(crate) mod attach;
 pub mod call;
 pub mod code;
 pub mod error;
+mod imports;
 mod jobs;
 mod met;
 mod pending;
@@ -43,10 +44,10 @@ use crate::config::{Mode, Timeout};
 use crate::host::dl::Library;
 use crate::host::node::NodeCache;
 use crate::identity::Identity;
-use crate::importer;
 use crate::plan::Key;
 use crate::registry::Registry;
-use crate::request::{OpenFlags, Request};
+use crate::request::{Lane, OpenFlags, Request};
+use crate::round::More;
 use crate::wire::Roster;
 
 /// How to attach.
@@ -96,6 +97,16 @@ pub(crate) struct Core {
     /// Instead of `comm` where there is nobody to ask.
     solo: Option<Solo>,
     notes: Notes,
+    rounds: u64,
+    steps: u64,
+    /// When this rank last took part in a collective.
+    heard: Instant,
+    state: State,
+}
+
+/// What the jobs of rounds know of earlier ones.
+#[derive(Default)]
+pub(crate) struct State {
     node: Option<NodeCache>,
     /// Agreed, therefore equal on every rank: what needs no round any more.
     committed: HashMap<Identity, OpenFlags>,
@@ -105,10 +116,6 @@ pub(crate) struct Core {
     just_called: HashSet<Key>,
     /// Plugins that are registered, or on their way.
     plugins: Plugins,
-    rounds: u64,
-    steps: u64,
-    /// When this rank last took part in a collective.
-    heard: Instant,
 }
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -128,6 +135,34 @@ impl Shared {
         match &*lock(&self.ended) {
             Some(reason) => Err(CallError::Ended(reason.clone())),
             None => Ok(()),
+        }
+    }
+
+    /// Records requests: rounds take them. Local.
+    fn ask(&self, requests: impl IntoIterator<Item = Pending>) {
+        lock(&self.pending).extend(requests);
+    }
+
+    /// What a pass of a round takes: of one lane in service mode, where a later pass takes what its own jobs have recorded.
+    fn take_pending(&self, lane: Option<Lane>, later: bool) -> Vec<Pending> {
+        let mut pending = lock(&self.pending);
+        match lane {
+            None => pending.drain(..).collect(),
+            Some(lane) => {
+                pending.extract_if(.., |pending| pending.request.lane() == lane && (pending.nested || !later)).collect()
+            }
+        }
+    }
+
+    /// Whether jobs have recorded something: for the round that runs them, and in service mode for the other lane.
+    fn more(&self, lane: Option<Lane>) -> More {
+        let pending = lock(&self.pending);
+        let of = |lane: Lane| pending.iter().any(|pending| pending.nested && pending.request.lane() == lane);
+        match lane {
+            None => More { here: !pending.is_empty(), beyond: false },
+            Some(lane) => {
+                More { here: of(lane), beyond: Lane::BOTH.into_iter().any(|other| other != lane && of(other)) }
+            }
         }
     }
 
@@ -316,7 +351,7 @@ impl Session {
             match call.step() {
                 Step::Done(outcome) => return *outcome,
                 Step::Job(job) => {
-                    let answer = importer::ask_worker(&job, call.patience());
+                    let answer = imports::ask_worker(&job, call.patience());
                     call.answer(answer);
                 }
             }

@@ -16,6 +16,11 @@ pub(crate) struct Pending {
     pub request: Request,
     /// Fails with it.
     pub asked_by: Option<Key>,
+    /// Recorded by a job of a round, which takes it along; else it is for the next round. (In collective mode a round takes
+    /// everything.)
+    pub nested: bool,
+    /// Who waits for it, in service mode.
+    pub ticket: Option<u64>,
 }
 
 /// What constructors and callbacks of this process have asked for while they ran: they run once only, and where they were
@@ -32,7 +37,12 @@ impl Pending {
             ANY_ASKED.store(true, Ordering::Relaxed);
             lock(&ASKED).entry(asker).or_default().push(request.clone());
         }
-        Pending { request, asked_by }
+        Pending { nested: inside::is_inside(), ..Pending::asked(request, asked_by) }
+    }
+
+    /// Asked for by a library, a callback or a module that a round has brought.
+    pub fn asked(request: Request, asked_by: Option<Key>) -> Self {
+        Pending { request, asked_by, nested: true, ticket: None }
     }
 
     /// Whether anything has asked for anything while it ran.
@@ -43,14 +53,14 @@ impl Pending {
     /// All that `asker` has asked for while it ran.
     pub fn again(asker: Key) -> Vec<Pending> {
         let asked = lock(&ASKED).get(&asker).cloned().unwrap_or_default();
-        asked.into_iter().map(|request| Pending { request, asked_by: Some(asker) }).collect()
+        asked.into_iter().map(|request| Pending::asked(request, Some(asker))).collect()
     }
 }
 
 impl Session {
     pub(crate) fn add(&self, request: Request) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
-        lock(&self.shared.pending).push(Pending::here(request));
+        self.shared.ask([Pending::here(request)]);
         Ok(())
     }
 }

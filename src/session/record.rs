@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::pending::Pending;
-use super::{CallError, Session, Shared, jobs, lock};
+use super::{CallError, Session, Shared, jobs};
 use crate::code::{CodeRef, MOST_PAYLOAD};
 use crate::config;
 use crate::host::table;
@@ -197,7 +197,7 @@ impl Recording {
             }
         }
         requests.extend(self.modules.into_iter().map(|name| Request::Module { name }));
-        lock(&self.shared.pending).extend(requests.into_iter().map(Pending::here));
+        self.shared.ask(requests.into_iter().map(Pending::here));
         Ok(())
     }
 }

@@ -5,9 +5,9 @@
 
 use std::path::Path;
 
+use super::Shared;
 use super::met::{self, Met, Plugins};
 use super::pending::Pending;
-use super::{Shared, lock};
 use crate::error::Phase;
 use crate::host::table::{Asked, CHECKED_AT_LOAD, Table};
 use crate::host::{callback, dl, inside};
@@ -215,7 +215,7 @@ impl Batch<'_> {
                 },
             };
             let request = request.map_err(|error| error.to_string())?;
-            lock(&self.shared.pending).push(Pending { request, asked_by: Some(met.key) });
+            self.shared.ask([Pending::asked(request, Some(met.key))]);
         }
         Ok(())
     }
@@ -232,7 +232,7 @@ impl Batch<'_> {
             let library = identity_of(item).map(plan::library_key);
             for key in library.into_iter().chain([item.place_key()]) {
                 if self.plugins.asks_now(key) {
-                    lock(&self.shared.pending).extend(Pending::again(key));
+                    self.shared.ask(Pending::again(key));
                 }
             }
         }

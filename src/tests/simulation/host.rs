@@ -11,7 +11,7 @@ use crate::error::Phase;
 use crate::outcome::Failure;
 use crate::plan::{Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{OpenFlags, Request};
-use crate::round::{Done, Job};
+use crate::round::{Done, Job, More};
 use crate::task::Shapes;
 
 /// A request that no plan has yet.
@@ -117,20 +117,20 @@ impl Host {
             Job::Stage(items) => {
                 self.staging.insert(self.pass);
                 let failed = self.each(&items, Host::stage);
-                Done::Tried { failed, more: self.more(), shapes: Shapes::default() }
+                Done::Tried { failed, more: More { here: self.more(), beyond: false }, shapes: Shapes::default() }
             }
             Job::Open(items) => {
                 self.batch = items.iter().map(|(_, item)| Thing::of(&item.what)).collect();
                 self.batches.extend(self.batch.iter().map(|thing| (self.pass, thing.clone())));
                 let failed = self.each(&items, Host::open);
                 let (failed, shapes) = self.register(&items, failed);
-                Done::Tried { failed, more: self.more(), shapes }
+                Done::Tried { failed, more: More { here: self.more(), beyond: false }, shapes }
             }
             Job::Import(items) => {
                 let failed = self.each(&items, Host::import);
                 self.notice_growth(items.first().map_or(0, |(index, _)| *index));
                 let shapes = self.shapes(&items, &failed, &[]);
-                Done::Tried { failed, more: self.more(), shapes }
+                Done::Tried { failed, more: More { here: self.more(), beyond: false }, shapes }
             }
             Job::Settle { commit, undo, growth } => self.settle(&commit, &undo, &growth),
             Job::Conclude { revoke } => self.conclude(&revoke),

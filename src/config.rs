@@ -4,12 +4,44 @@
 //! |---|---|---|
 //! | `DLCAST_TIMEOUT` | seconds that a collective call may wait for other ranks; `inf`: no deadline | 120 |
 //! | `DLCAST_MODE` | mode of sessions attached without one: `collective` or `service` | `collective` |
+//! | `DLCAST_POLICY` | of `dlcast run`: what a dlopen of the program waits for, `eager` or `deferred` | `eager` |
+//! | `DLCAST_STRICT` | of `dlcast run`: 1: a library that fails on another rank fails here, too | 0 |
+//! | `DLCAST_LOAD` | of `dlcast run`: libraries for every rank, one a line | none |
+//! | `DLCAST_IMPORT` | of `dlcast run`: Python modules for every rank, one a line | none |
+//! | `DLCAST_REPORT` | of `dlcast run`: the file of the report | no report |
+//! | `DLCAST_EXCLUDE` | of `dlcast run`: globs of libraries that do not travel, separated by `:` | none |
+//! | `DLCAST_INCLUDE` | of `dlcast run`: globs of libraries that do, whatever else is said, separated by `:` | none |
+//! | `DLCAST_PRELOAD` | set by `dlcast run`, for the shim alone: its own path | |
 //! | `DLCAST_SIM_RUNS` | random runs of the simulation in dlcast's own tests | 2000 |
 //! | `DLCAST_FUZZ_RUNS` | malformed messages in dlcast's own tests | 1000000 |
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use glob::Pattern;
+
+/// The variables that `dlcast run` sets and the engine reads.
+pub const TIMEOUT: &str = "DLCAST_TIMEOUT";
+/// See the table above.
+pub const POLICY: &str = "DLCAST_POLICY";
+/// See the table above.
+pub const STRICT: &str = "DLCAST_STRICT";
+/// See the table above.
+pub const LOAD: &str = "DLCAST_LOAD";
+/// See the table above.
+pub const IMPORT: &str = "DLCAST_IMPORT";
+/// See the table above.
+pub const REPORT: &str = "DLCAST_REPORT";
+/// See the table above.
+pub const EXCLUDE: &str = "DLCAST_EXCLUDE";
+/// See the table above.
+pub const INCLUDE: &str = "DLCAST_INCLUDE";
+/// See the table above.
+pub const PRELOAD: &str = "DLCAST_PRELOAD";
+/// What ld.so opens before everything else (ld.so(8)): paths, separated by colons or spaces.
+pub const LD_PRELOAD: &str = "LD_PRELOAD";
 
 /// How a session reaches the other ranks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -68,15 +100,23 @@ impl Timeout {
             }
             Timeout::After(duration) => Ok(Some(duration)),
             Timeout::Never => Ok(None),
-            Timeout::Default => default_timeout(text("DLCAST_TIMEOUT")),
+            Timeout::Default => default_timeout(text(TIMEOUT)),
         }
     }
+}
+
+/// Checks a timeout as `DLCAST_TIMEOUT` holds it.
+///
+/// # Errors
+/// [`SettingError`] that says what it may be.
+pub fn check_timeout(value: &str) -> Result<(), SettingError> {
+    default_timeout(Some(value.into())).map(|_duration| ())
 }
 
 fn default_timeout(value: Option<String>) -> Result<Option<Duration>, SettingError> {
     let Some(value) = value else { return Ok(Some(Duration::from_secs(120))) };
     let wrong = || SettingError {
-        name: "DLCAST_TIMEOUT",
+        name: TIMEOUT,
         value: value.clone(),
         expected: "seconds above zero, such as 30 or 0.5, or inf for no deadline",
     };
@@ -96,6 +136,127 @@ pub fn mode() -> Result<Mode, SettingError> {
             Err(SettingError { name: "DLCAST_MODE", value: other.into(), expected: "collective or service" })
         }
     }
+}
+
+/// When the dlopen of a program that knows nothing of dlcast returns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Eagerness {
+    /// When every rank has the library.
+    #[default]
+    Eager,
+    /// When this rank has it; the others have it soon.
+    Deferred,
+}
+
+/// What `dlcast run` was asked for.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Run {
+    /// When a dlopen returns.
+    pub policy: Eagerness,
+    /// Whether a library that another rank lacks is a failure of the rank that has it.
+    pub strict: bool,
+    /// Libraries that every rank loads in MPI_Init: absolute paths, or bare names.
+    pub load: Vec<String>,
+    /// Python modules that every rank with an interpreter imports.
+    pub import: Vec<String>,
+    /// Where the report goes; an absolute path.
+    pub report: Option<PathBuf>,
+    /// What does not travel.
+    pub exclude: Vec<Pattern>,
+    /// What does, whatever else is said.
+    pub include: Vec<Pattern>,
+}
+
+/// What `dlcast run` was asked for.
+///
+/// # Errors
+/// [`SettingError`] for the first variable that does not say what it should.
+pub fn run() -> Result<Run, SettingError> {
+    read_run(|name| std::env::var_os(name))
+}
+
+/// Checks what a program would be started with.
+///
+/// # Errors
+/// As [`run`] would say in that program; and a `DLCAST_TIMEOUT` that is wrong.
+pub fn check_run(environment: &[(OsString, OsString)]) -> Result<(), SettingError> {
+    let value = |sought: &str| environment.iter().find(|(name, _)| name == sought).map(|(_, value)| value.clone());
+    read_run(value)?;
+    let timeout = value(TIMEOUT).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
+    default_timeout(timeout).map(|_duration| ())
+}
+
+/// Checks a glob; the error says what is wrong with it.
+///
+/// # Errors
+/// What the matcher says.
+pub fn check_glob(glob: &str) -> Result<(), String> {
+    Pattern::new(glob).map(|_pattern| ()).map_err(|error| error.msg.into())
+}
+
+fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingError> {
+    let value = |name| value(name).filter(|value| !value.is_empty());
+    let wrong =
+        |name, value: &OsStr, expected| SettingError { name, value: value.to_string_lossy().into_owned(), expected };
+    let text = |name| match value(name).map(OsString::into_string) {
+        None => Ok(String::new()),
+        Some(Ok(text)) => Ok(text),
+        Some(Err(bytes)) => Err(wrong(name, &bytes, "text in UTF-8")),
+    };
+    let lines = |name| text(name).map(|text| split(&text, '\n'));
+    let globs = |name| {
+        let globs = text(name).map(|text| split(&text, ':'))?;
+        let pattern = |glob: &String| {
+            Pattern::new(glob)
+                .map_err(|_| wrong(name, OsStr::new(glob), "globs such as libx*.so or /opt/*/lib*, separated by `:`"))
+        };
+        globs.iter().map(pattern).collect::<Result<Vec<Pattern>, SettingError>>()
+    };
+    Ok(Run {
+        policy: match text(POLICY)?.as_str() {
+            "" | "eager" => Eagerness::Eager,
+            "deferred" => Eagerness::Deferred,
+            other => return Err(wrong(POLICY, OsStr::new(other), "eager or deferred")),
+        },
+        strict: match text(STRICT)?.as_str() {
+            "" | "0" => false,
+            "1" => true,
+            other => return Err(wrong(STRICT, OsStr::new(other), "1 or 0")),
+        },
+        load: lines(LOAD)?,
+        import: lines(IMPORT)?,
+        report: match value(REPORT) {
+            Some(path) if !path.as_bytes().starts_with(b"/") => {
+                return Err(wrong(REPORT, &path, "an absolute path: the program may change its folder"));
+            }
+            path => path.map(PathBuf::from),
+        },
+        exclude: globs(EXCLUDE)?,
+        include: globs(INCLUDE)?,
+    })
+}
+
+fn split(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(String::from).collect()
+}
+
+/// This process's variables as they are, in their order: what a program is started with.
+pub fn environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().collect()
+}
+
+/// The file of this process's program, links followed.
+///
+/// # Errors
+/// Where /proc is missing.
+pub fn executable() -> std::io::Result<PathBuf> {
+    std::env::current_exe()
+}
+
+/// The folders in which a program without a slash in its name is looked for, as execvp(3) has them.
+pub fn program_folders() -> Vec<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    std::env::split_paths(&path).map(|folder| if folder.as_os_str().is_empty() { ".".into() } else { folder }).collect()
 }
 
 /// Where the ranks of one node share what they know about files: memory, where the system has it.
@@ -158,5 +319,52 @@ mod tests {
         assert_eq!(Timeout::from_seconds(-1.0), Ok(Timeout::Default));
         assert_eq!(Timeout::from_seconds(f64::INFINITY), Ok(Timeout::Never));
         assert!(Timeout::from_seconds(0.0).is_err() && Timeout::After(Duration::ZERO).resolve().is_err());
+    }
+
+    fn run_of(variables: &[(&str, &str)]) -> Result<Run, SettingError> {
+        read_run(|name| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into()))
+    }
+
+    #[test]
+    fn without_variables_a_run_is_eager_and_lenient() {
+        assert_eq!(run_of(&[]), Ok(Run::default()));
+        assert_eq!(run_of(&[(POLICY, ""), (STRICT, ""), (REPORT, ""), (EXCLUDE, "::")]), Ok(Run::default()));
+    }
+
+    #[test]
+    fn lists_are_read_a_line_or_a_colon_each() {
+        let run = run_of(&[
+            (POLICY, "deferred"),
+            (STRICT, "1"),
+            (LOAD, "/opt/a b.so\nlibz.so.1\n"),
+            (IMPORT, "numpy\nscipy.linalg"),
+            (REPORT, "/tmp/report.json"),
+            (EXCLUDE, "libx*:/opt/*"),
+            (INCLUDE, "liby.so"),
+        ])
+        .unwrap();
+        assert_eq!((run.policy, run.strict), (Eagerness::Deferred, true));
+        assert_eq!(run.load, ["/opt/a b.so", "libz.so.1"]);
+        assert_eq!(run.import, ["numpy", "scipy.linalg"]);
+        assert_eq!(run.report, Some(PathBuf::from("/tmp/report.json")));
+        assert!(run.exclude.len() == 2 && run.exclude[1].matches("/opt/lib/a.so"));
+        assert!(run.include.len() == 1 && run.include[0].matches("liby.so"));
+    }
+
+    #[test]
+    fn a_wrong_setting_of_a_run_is_named_with_what_it_may_be() {
+        for (name, value, expected) in [
+            (POLICY, "lazy", "eager or deferred"),
+            (STRICT, "yes", "1 or 0"),
+            (REPORT, "report.json", "an absolute path"),
+            (EXCLUDE, "good*:[bad", "globs"),
+            (INCLUDE, "a**b", "globs"),
+        ] {
+            let said = run_of(&[(name, value)]).unwrap_err().to_string();
+            let told = value.split(':').next_back().unwrap();
+            assert!(said.contains(name) && said.contains(told) && said.contains(expected), "{said}");
+        }
+        let bytes = |name: &str| (name == LOAD).then(|| OsStr::from_bytes(b"/\xff.so").to_os_string());
+        assert!(read_run(bytes).unwrap_err().to_string().contains("UTF-8"));
     }
 }

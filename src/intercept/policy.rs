@@ -1,11 +1,14 @@
 //! Says which libraries count: the ones whose loading is a request of the program, to be carried to every rank.
 //!
-//! A table and a matcher. It does not look at a file, does not intercept anything and knows no mechanism: a component that libc,
+//! A table, and globs of the user's that go before it. It does not look at a file, does not intercept anything and knows no mechanism: a component that libc,
 //! MPI or the system opens for itself is told by its name alone. When in doubt a library counts, because carrying one too many
 //! costs a look-up on ranks that have it already, and leaving one out costs the program its tasks.
 
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::LazyLock;
+
+use glob::Pattern;
 
 /// What a rule looks at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +20,11 @@ pub enum On {
 }
 
 /// One line of the policy: what matches does not count.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rule {
     /// What the pattern is held against.
     pub on: On,
-    /// A name in which `*` stands for any run of characters, none included.
+    /// As a shell would read it: `*` stands for any run of characters, none included.
     pub glob: &'static str,
     /// Who opens it.
     pub owner: &'static str,
@@ -142,8 +145,8 @@ pub const SELF_OPENED: &[Rule] = &[
     file("libdlcast*.so*", "dlcast"),
 ];
 
-/// Tells whether the library at `path` counts: true for what a program loads for itself, wherever it lives (`libblas`, `libz` and
-/// `libhdf5` in `/usr/lib` count), false for what [`SELF_OPENED`] names.
+/// What counts where nobody has said anything else: true for what a program loads for itself, wherever it lives (`libblas`, `libz`
+/// and `libhdf5` in `/usr/lib` count), false for what [`SELF_OPENED`] names.
 #[must_use]
 pub fn counts(path: &Path) -> bool {
     rule_for(path).is_none()
@@ -152,41 +155,70 @@ pub fn counts(path: &Path) -> bool {
 /// The rule by which the library at `path` does not count; a report names its owner.
 #[must_use]
 pub fn rule_for(path: &Path) -> Option<&'static Rule> {
-    let file = path.file_name()?.as_bytes();
-    let folder = path.parent().and_then(Path::file_name).map_or(&b""[..], OsStrExt::as_bytes);
-    SELF_OPENED.iter().find(|rule| match rule.on {
-        On::File => glob(rule.glob.as_bytes(), file),
-        On::Folder => glob(rule.glob.as_bytes(), folder),
-    })
+    static PATTERNS: LazyLock<Vec<Pattern>> = LazyLock::new(|| {
+        // That every rule is a glob is tested.
+        let pattern = |rule: &Rule| Pattern::new(rule.glob).unwrap_or_default();
+        SELF_OPENED.iter().map(pattern).collect()
+    });
+    let file = path.file_name()?.to_string_lossy();
+    let folder = path.parent().and_then(Path::file_name).map(OsStr::to_string_lossy).unwrap_or_default();
+    let matches = |rule: &Rule, pattern: &Pattern| match rule.on {
+        On::File => pattern.matches(&file),
+        On::Folder => pattern.matches(&folder),
+    };
+    SELF_OPENED.iter().zip(&*PATTERNS).find(|(rule, pattern)| matches(rule, pattern)).map(|(rule, _)| rule)
 }
 
-/// Matches `text` against `pattern`, in which only `*` is special.
+/// What counts in this process: the built-in table, and what the user has said beside it.
 ///
-/// Greedy with one point of return: the last `*` may always take one more, so earlier ones need not be tried again.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some(b'*') => {
-                p += 1;
-                retry = Some((p, t));
-            }
-            Some(byte) if *byte == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            _ => match retry {
-                Some((after, from)) => {
-                    retry = Some((after, from + 1));
-                    p = after;
-                    t = from + 1;
-                }
-                None => return false,
-            },
+/// A user's glob is held against the file name and against the whole path, in which `*` runs across folders. What is included
+/// counts; of the rest, what is excluded does not; of the rest, the table decides.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Policy {
+    exclude: Vec<Pattern>,
+    include: Vec<Pattern>,
+}
+
+/// By what a library counts, or does not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Reason<'a> {
+    /// A glob of the user's says that it counts.
+    Included(&'a Pattern),
+    /// A glob of the user's says that it does not.
+    Excluded(&'a Pattern),
+    /// It opens itself.
+    SelfOpened(&'static Rule),
+    /// Nothing speaks against it.
+    Unnamed,
+}
+
+impl Policy {
+    /// The table, and a user's globs before it.
+    #[must_use]
+    pub fn new(exclude: Vec<Pattern>, include: Vec<Pattern>) -> Policy {
+        Policy { exclude, include }
+    }
+
+    /// Tells whether the library at `path` counts.
+    #[must_use]
+    pub fn counts(&self, path: &Path) -> bool {
+        matches!(self.reason(path), Reason::Included(_) | Reason::Unnamed)
+    }
+
+    /// Tells by what it counts, or does not; for reports.
+    #[must_use]
+    pub fn reason<'a>(&'a self, path: &Path) -> Reason<'a> {
+        let file = path.file_name().map(OsStr::to_string_lossy).unwrap_or_default();
+        let whole = path.to_string_lossy();
+        let named = |globs: &'a [Pattern]| globs.iter().find(|glob| glob.matches(&file) || glob.matches(&whole));
+        if let Some(glob) = named(&self.include) {
+            Reason::Included(glob)
+        } else if let Some(glob) = named(&self.exclude) {
+            Reason::Excluded(glob)
+        } else {
+            rule_for(path).map_or(Reason::Unnamed, Reason::SelfOpened)
         }
     }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }
 
 #[cfg(test)]
@@ -245,16 +277,49 @@ mod tests {
         }
     }
 
+    fn policy(exclude: &[&str], include: &[&str]) -> Policy {
+        let globs = |list: &[&str]| list.iter().map(|glob| Pattern::new(glob).unwrap()).collect();
+        Policy::new(globs(exclude), globs(include))
+    }
+
     #[test]
-    fn a_star_stands_for_any_run() {
-        assert!(glob(b"*", b""));
-        assert!(glob(b"a*", b"a"));
-        assert!(glob(b"a*c*e", b"abcde"));
-        assert!(glob(b"*ab", b"aab"));
-        assert!(glob(b"lib*-fi.so", b"lib-fi-fi.so"));
-        assert!(!glob(b"a*c", b"ab"));
-        assert!(!glob(b"", b"a"));
-        assert!(!glob(b"ab", b"a"));
+    fn include_wins_over_exclude_and_exclude_over_the_table() {
+        let policy = policy(&["libx*.so", "/opt/vendor/*"], &["libxy.so", "libmpi_cxx.so*"]);
+        let reason = |path: &str| match policy.reason(Path::new(path)) {
+            Reason::Included(glob) => format!("included {glob}"),
+            Reason::Excluded(glob) => format!("excluded {glob}"),
+            Reason::SelfOpened(rule) => format!("of {}", rule.owner),
+            Reason::Unnamed => "unnamed".into(),
+        };
+        for (path, expected) in [
+            ("/lib/libxy.so", "included libxy.so"),
+            ("/lib/libmpi_cxx.so.40", "included libmpi_cxx.so*"),
+            ("/lib/libxz.so", "excluded libx*.so"),
+            ("libxz.so", "excluded libx*.so"),
+            ("/opt/vendor/deep/lib/a.so", "excluded /opt/vendor/*"),
+            ("/lib/libmpi.so.40", "of MPI"),
+            ("/lib/libz.so.1", "unnamed"),
+            ("/lib/libxz.so.1", "unnamed"),
+        ] {
+            assert_eq!(reason(path), expected, "{path}");
+            let counts = expected.starts_with("included") || expected == "unnamed";
+            assert_eq!(policy.counts(Path::new(path)), counts, "{path}");
+        }
+    }
+
+    #[test]
+    fn without_globs_the_table_decides() {
+        for path in ["/lib/libc.so.6", "/lib/libz.so.1", "/lib/gconv/UTF-16.so", "/"] {
+            assert_eq!(Policy::default().counts(Path::new(path)), counts(Path::new(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn every_rule_is_a_glob() {
+        for rule in SELF_OPENED {
+            let pattern = Pattern::new(rule.glob).unwrap_or_else(|error| panic!("{}: {error}", rule.glob));
+            assert!(pattern.matches(&rule.glob.replace('*', "x")), "{}", rule.glob);
+        }
     }
 
     #[test]

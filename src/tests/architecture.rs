@@ -60,7 +60,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "task", "wire",
         ],
     ),
-    ("cli", &["config", "host", "identity", "layers"]),
+    ("cli", &["config", "host", "identity", "intercept", "layers"]),
 ];
 
 /// A part inside another that only these may name.
@@ -82,6 +82,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
+    ("glob", &["config.rs", "intercept/policy.rs"]),
 ];
 
 /// Where `unsafe` may stand.

@@ -1,13 +1,14 @@
 //! The `dlcast` command. It loads no MPI: libraries and environments are looked at where there is none.
 
-use std::process::ExitCode;
+#![cfg_attr(not(test), no_main)]
 
 use clap::{Parser, Subcommand};
 use dlcast::cli;
 
 /// A dlopen that reaches every rank of an MPI job.
 ///
-/// In a program, call dlcast from Python (`import dlcast`), Rust or C; this command looks at libraries.
+/// In a program, call dlcast from Python (`import dlcast`), Rust or C. For a program that knows nothing of dlcast there is
+/// `dlcast run`.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true, after_help = SETTINGS)]
 struct Arguments {
@@ -17,10 +18,16 @@ struct Arguments {
 
 const SETTINGS: &str = "Settings of programs that use dlcast:
   DLCAST_TIMEOUT  seconds that a collective call may wait for other ranks (default 120; inf: no deadline)
-  DLCAST_MODE     collective (default)";
+  DLCAST_MODE     collective (default) or service
+Those of unmodified programs are told by `dlcast run --help`.";
 
 #[derive(Subcommand)]
 enum Command {
+    /// Run an unmodified MPI program: what one rank opens, all ranks have
+    ///
+    /// Under mpirun, once a rank: the program is started with a small library preloaded that sees its dlopen calls and starts
+    /// dlcast's service in MPI_Init. Short help: -h.
+    Run(cli::run::Arguments),
     /// Print what makes libraries the same to dlcast: name, size, build id, BLAKE3 digest
     ///
     /// When ranks disagree on a file, run this on the hosts that the error names. Files that dlcast would refuse are
@@ -28,8 +35,14 @@ enum Command {
     Identity(cli::identity::Arguments),
 }
 
-fn main() -> ExitCode {
-    match Arguments::parse().command {
+/// Not Rust's own entry: before `main` its runtime ignores SIGPIPE and opens closed standard streams, which a program that
+/// `dlcast run` becomes would inherit.
+#[cfg_attr(not(test), unsafe(no_mangle))]
+extern "C" fn main() -> std::ffi::c_int {
+    let code = match Arguments::parse().command {
+        Command::Run(arguments) => cli::run::run(&arguments),
         Command::Identity(arguments) => cli::identity::run(&arguments),
-    }
+    };
+    // Which writes what standard output still holds.
+    std::process::exit(code.into())
 }

@@ -3,8 +3,8 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
+use super::{FAILURE, SUCCESS};
 use crate::host::identify::Identifier;
 use crate::host::search;
 use crate::identity::{Identity, hex};
@@ -21,10 +21,10 @@ pub struct Arguments {
 }
 
 /// Prints what each library is; fails if any has no identity.
-pub fn run(arguments: &Arguments) -> ExitCode {
+pub fn run(arguments: &Arguments) -> u8 {
     let mut identifier = Identifier::default();
     let mut out = std::io::stdout().lock();
-    let mut code = ExitCode::SUCCESS;
+    let mut code = SUCCESS;
     for name in &arguments.libraries {
         let found = file(name).and_then(|path| match identifier.identify(&path, None) {
             Ok(identity) => Ok(text(&path, &identity, arguments.json)),
@@ -37,12 +37,12 @@ pub fn run(arguments: &Arguments) -> ExitCode {
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => return code,
                 Err(error) => {
                     eprintln!("dlcast: standard output: {error}");
-                    return ExitCode::FAILURE;
+                    return FAILURE;
                 }
             },
             Err(error) => {
                 eprintln!("dlcast: {error}");
-                code = ExitCode::FAILURE;
+                code = FAILURE;
             }
         }
     }

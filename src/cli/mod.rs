@@ -1,3 +1,9 @@
-//! Subcommands of `dlcast`, a file each. None of them calls MPI.
+//! Subcommands of `dlcast`, a file each. None of them calls MPI in its own process.
 
 pub mod identity;
+pub mod run;
+
+/// All is well.
+pub const SUCCESS: u8 = 0;
+/// What was asked for is not so, or cannot be told.
+pub const FAILURE: u8 = 1;

@@ -11,6 +11,7 @@
 //! - [`table`] plugin tables, read where [`memory`] can be read
 //! - [`callback`] running one; [`inside`] a constructor or a callback
 //! - [`runtime`] one dlcast a process
+//! - [`program`] what execve and ld.so would make of a program; [`exec`] becoming it
 
 pub mod bell;
 pub mod cache;
@@ -18,10 +19,12 @@ pub mod callback;
 pub mod code;
 mod digest;
 pub mod dl;
+pub mod exec;
 pub mod identify;
 pub mod inside;
 pub mod memory;
 pub mod node;
+pub mod program;
 pub mod runtime;
 pub mod search;
 pub mod table;

@@ -97,6 +97,15 @@ pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
     check(Image::of_file(&ReadCache::new(file), direct)?)
 }
 
+/// The loader that a program of this machine asks for: `/lib64/ld-linux-x86-64.so.2`, say; none where it is static.
+///
+/// # Errors
+///
+/// [`ElfError`] for what is no ELF file of this machine. Only the headers are looked at.
+pub fn interpreter(file: &File) -> Result<Option<String>, ElfError> {
+    headers::interpreter(&Image::new(&ReadCache::new(file))?)
+}
+
 /// Reads a shared library or a dynamically linked program, whose needs are of interest too. [`Elf::kind`] tells which.
 ///
 /// # Errors

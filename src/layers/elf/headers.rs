@@ -77,6 +77,25 @@ pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError>
     Ok(parts)
 }
 
+/// The loader that a program asks for (PT_INTERP); a static one asks for none.
+pub fn interpreter<'d, R: ReadRef<'d>>(image: &Image<R>) -> Result<Option<String>, ElfError> {
+    let header = kind::read(image)?;
+    for (index, segment) in segments(image, &header)?.iter().enumerate() {
+        if segment.p_type.get(NE) == elf::PT_INTERP {
+            // The kernel's own bounds: a path, with its end.
+            let size = segment.p_filesz.get(NE);
+            if !(2..=4096).contains(&size) {
+                return Err(ElfError::Segment { index, why: "a loader's path of impossible length" });
+            }
+            let mut bytes = vec![0; size as usize];
+            image.copy(segment.p_offset.get(NE), &mut bytes)?;
+            let path = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+            return Ok(Some(String::from_utf8_lossy(path).into_owned()));
+        }
+    }
+    Ok(None)
+}
+
 fn inside<R>(image: &Image<R>, what: &'static str, end: u64) -> Result<(), ElfError> {
     let len = image.len;
     if end > len {

@@ -29,7 +29,7 @@
 //!
 //! # Layout
 //! In the order of flow.
-//! - Vocabulary: [`ranks`], [`error`], [`config`]
+//! - Vocabulary: [`ranks`], [`error`], [`config`], [`vendor`] (which MPI)
 //! - Values and pure functions: [`code`], [`request`], [`identity`], [`task`], [`plan`], [`outcome`], [`wire`], [`rollcall`]
 //! - [`round`]: the way of a request as a state machine without I/O
 //! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`registry`] (what plugins have
@@ -59,6 +59,7 @@ pub mod session;
 pub mod task;
 #[cfg(test)]
 mod tests;
+pub mod vendor;
 pub mod wire;
 
 /// For Rust programs that call tasks: [`plugin::Typed`], and [`plugin::guarded_callback`] for callbacks of their own.

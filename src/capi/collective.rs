@@ -20,7 +20,7 @@ pub extern "C" fn dlcast_version() -> *const c_char {
 /// The MPI that the library was built with, "Open MPI 4.1.4".
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_mpi() -> *const c_char {
-    static TEXT: LazyLock<CString> = LazyLock::new(|| c_text(crate::comm::mpi::world::built_with()));
+    static TEXT: LazyLock<CString> = LazyLock::new(|| c_text(crate::vendor::BUILT_WITH));
     TEXT.as_ptr()
 }
 

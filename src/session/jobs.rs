@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex};
 use super::pending::Pending;
 use super::register::{self, identity_of};
 use super::{CallError, Shared, State, lock, record, write};
-use crate::comm::mpi::world;
 use crate::error::Phase;
 use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;
@@ -21,6 +20,7 @@ use crate::plan::{self, Callback, Copies, Item, Key, Library, Plan, What};
 use crate::request::{Lane, OpenFlags, Request};
 use crate::round::{Done, Growth, More};
 use crate::task::Shapes;
+use crate::vendor;
 
 /// What this rank brings to a pass of a round.
 pub(super) struct Gathered {
@@ -118,7 +118,7 @@ fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) {
     if news.is_empty() {
         return;
     }
-    if news.iter().any(|new| world::is_mpi(&new.path)) {
+    if news.iter().any(|new| vendor::is_mpi(&new.path)) {
         MPI_CAME.store(true, Ordering::Relaxed);
     }
     host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);

@@ -16,13 +16,14 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("code", &["identity"]),
     ("request", &["code"]),
     ("config", &[]),
+    ("vendor", &[]),
     ("error", &["ranks"]),
     ("outcome", &["error", "ranks"]),
     ("task", &["outcome"]),
     ("plan", &["code", "identity", "ranks", "request"]),
     ("wire", &["code", "error", "identity", "outcome", "plan", "ranks"]),
     ("rollcall", &["error", "wire"]),
-    ("comm", &["wire"]),
+    ("comm", &["vendor", "wire"]),
     ("round", &["comm", "error", "outcome", "plan", "ranks", "request", "task", "wire"]),
     ("layers", &[]),
     // layers::elf takes bytes and does nothing: for this rule it is a value.
@@ -50,6 +51,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
             "rollcall",
             "round",
             "task",
+            "vendor",
             "wire",
         ],
     ),
@@ -57,10 +59,10 @@ const DIRECTION: &[(&str, &[&str])] = &[
         "capi",
         &[
             "code", "comm", "config", "error", "identity", "importer", "outcome", "registry", "request", "session",
-            "task", "wire",
+            "task", "vendor", "wire",
         ],
     ),
-    ("cli", &["config", "host", "identity", "intercept", "layers"]),
+    ("cli", &["config", "host", "identity", "intercept", "layers", "vendor"]),
 ];
 
 /// A part inside another that only these may name.

@@ -9,11 +9,7 @@ use mpi::ffi;
 
 use super::call::check;
 use crate::comm::CommError;
-
-/// "Open MPI 4.1.4" or "MPICH 5.0.2": what build.rs found in mpi.h.
-const BUILT_WITH: &str = env!("DLCAST_BUILT_MPI");
-/// The file that the build linked against.
-const BUILT_FILE: &str = env!("DLCAST_BUILT_MPI_FILE");
+use crate::vendor::{self, is_mpi};
 
 fn initialized() -> bool {
     let mut flag: c_int = 0;
@@ -117,9 +113,9 @@ pub fn refuse_other_mpi(bound: Option<PathBuf>, mapped: &[PathBuf]) -> Result<()
     let mut others: Vec<&PathBuf> = mapped.iter().filter(|path| is_mpi(path) && real(path) != real(&bound)).collect();
     others.dedup();
     let version = library_version();
-    let built = format!("{BUILT_WITH} ({BUILT_FILE})");
-    if !same_mpi(&version) {
-        let found = format!("{} ({})", first_line(&version), bound.display());
+    let built = format!("{} ({})", vendor::BUILT_WITH, vendor::BUILT_FILE);
+    if !vendor::is_of_the_build(&version) {
+        let found = format!("{} ({})", vendor::short(&version), bound.display());
         return Err(CommError::OtherMpi { built, found });
     }
     if !others.is_empty() {
@@ -130,15 +126,6 @@ pub fn refuse_other_mpi(bound: Option<PathBuf>, mapped: &[PathBuf]) -> Result<()
     Ok(())
 }
 
-/// The C library of an MPI by its file name: libmpi.so.40, libmpich.so.12, libmpi_cray.so.12; not libmpi_mpifh.
-pub fn is_mpi(path: &std::path::Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-    let stem = name.split(".so").next().unwrap_or("");
-    // auditwheel puts a hash behind the name: libmpi-1a2b3c4d.so.40.
-    let stem = stem.split('-').next().unwrap_or(stem);
-    name.contains(".so") && matches!(stem, "libmpi" | "libmpich" | "libmpi_cray" | "libmpi_gnu" | "libmpi_intel")
-}
-
 fn library_version() -> String {
     let mut text = vec![0u8; 1 << 14];
     let mut len: c_int = 0;
@@ -146,43 +133,4 @@ fn library_version() -> String {
     unsafe { ffi::MPI_Get_library_version(text.as_mut_ptr().cast(), &mut len) };
     text.truncate(usize::try_from(len).unwrap_or(0));
     String::from_utf8_lossy(&text).trim_end_matches('\0').to_string()
-}
-
-fn first_line(text: &str) -> &str {
-    text.split(['\n', ',']).next().unwrap_or("").trim()
-}
-
-/// Vendor and major version are those of the build: an MPI keeps its ABI within a major version.
-fn same_mpi(version: &str) -> bool {
-    let words = |text: &str| -> (Option<String>, Option<String>) {
-        let vendor = ["Open MPI", "MPICH"].into_iter().find(|vendor| text.contains(vendor)).map(String::from);
-        let major = text
-            .split(|c: char| !(c.is_ascii_digit() || c == '.'))
-            .find(|word| word.contains('.') && word.starts_with(|c: char| c.is_ascii_digit()))
-            .and_then(|word| word.split('.').next().map(String::from));
-        (vendor, major)
-    };
-    let (built, found) = (words(BUILT_WITH), words(version));
-    // A vendor that this file does not know gets the benefit of the doubt: the linker found its symbols.
-    built.0.is_none() || found.0.is_none() || built == found
-}
-
-/// "Open MPI 4.1.4": for people.
-pub fn built_with() -> &'static str {
-    BUILT_WITH
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_c_library_of_an_mpi_is_known_by_name() {
-        for name in ["libmpi.so", "libmpi.so.40.30.4", "libmpich.so.12", "libmpi-1a2b3c.so.40"] {
-            assert!(is_mpi(&PathBuf::from("/opt/lib").join(name)), "{name}");
-        }
-        for name in ["libmpi_mpifh.so.40", "libmpi_cxx.so", "libmpiwrapper.so", "libmpi.txt"] {
-            assert!(!is_mpi(&PathBuf::from(name)), "{name}");
-        }
-    }
 }

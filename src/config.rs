@@ -285,6 +285,11 @@ pub fn world_is_one_host() -> bool {
     same("OMPI_COMM_WORLD_LOCAL_SIZE", "OMPI_COMM_WORLD_SIZE") || same("MPI_LOCALNRANKS", "PMI_SIZE")
 }
 
+/// The variable by which a launcher tells this process that it is a rank of a job; none where none did.
+pub fn launched() -> Option<&'static str> {
+    ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"].into_iter().find(|name| std::env::var_os(name).is_some())
+}
+
 /// Random runs of the simulation in dlcast's own tests.
 #[cfg(test)]
 pub fn sim_runs() -> u64 {

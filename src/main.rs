@@ -28,6 +28,12 @@ enum Command {
     /// Under mpirun, once a rank: the program is started with a small library preloaded that sees its dlopen calls and starts
     /// dlcast's service in MPI_Init. Short help: -h.
     Run(cli::run::Arguments),
+    /// Say what would keep `dlcast run` and service mode from working here, and the way out
+    ///
+    /// On one host, without mpirun: which MPI dlcast and PROGRAM have, what thread level it provides, whether the shim would get
+    /// into PROGRAM, what is wrong with settings and host. MPI is started once, in a process of its own. The exit code is 1 if
+    /// there is a problem; warnings do not count.
+    Doctor(cli::doctor::Arguments),
     /// Print what makes libraries the same to dlcast: name, size, build id, BLAKE3 digest
     ///
     /// When ranks disagree on a file, run this on the hosts that the error names. Files that dlcast would refuse are
@@ -41,6 +47,7 @@ enum Command {
 extern "C" fn main() -> std::ffi::c_int {
     let code = match Arguments::parse().command {
         Command::Run(arguments) => cli::run::run(&arguments),
+        Command::Doctor(arguments) => cli::doctor::run(&arguments),
         Command::Identity(arguments) => cli::identity::run(&arguments),
     };
     // Which writes what standard output still holds.

@@ -1,5 +1,6 @@
 //! Subcommands of `dlcast`, a file each. None of them calls MPI in its own process.
 
+pub mod doctor;
 pub mod identity;
 pub mod run;
 

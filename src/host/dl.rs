@@ -486,6 +486,12 @@ pub(super) fn own_symbol(path: &Path, symbol: &[u8]) -> bool {
     holder.is_some_and(|holder| holder == path)
 }
 
+/// Opens an MPI for [`super::probe`], as a program that is linked with it would have it: visible to what it opens itself.
+pub(super) fn open_mpi(path: &Path) -> Result<unix::Library, String> {
+    // SAFETY: the initialisers of an MPI library, in a process that was started to run them.
+    unsafe { unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.map_err(|error| loader_text(&error))
+}
+
 /// A further handle of a library that is open: no constructor runs.
 fn reopen(path: &Path, flags: OpenFlags) -> Option<unix::Library> {
     // SAFETY: RTLD_NOLOAD loads nothing; it finds the object that is open, or fails.

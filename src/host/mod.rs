@@ -11,7 +11,8 @@
 //! - [`table`] plugin tables, read where [`memory`] can be read
 //! - [`callback`] running one; [`inside`] a constructor or a callback
 //! - [`runtime`] one dlcast a process
-//! - [`program`] what execve and ld.so would make of a program; [`exec`] becoming it
+//! - [`program`] what execve and ld.so would make of a program; [`exec`] becoming it; [`needs`] what ld.so would
+//!   load with it; [`probe`] asking an MPI, in a process of its own
 
 pub mod bell;
 pub mod cache;
@@ -23,7 +24,9 @@ pub mod exec;
 pub mod identify;
 pub mod inside;
 pub mod memory;
+pub mod needs;
 pub mod node;
+pub mod probe;
 pub mod program;
 pub mod runtime;
 pub mod search;

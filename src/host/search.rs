@@ -101,6 +101,25 @@ pub fn find(name: &str) -> Result<PathBuf, NotFound> {
     }
 }
 
+/// Finds what ld.so would take for a DT_NEEDED of an object of another program, which is started with this process's
+/// LD_LIBRARY_PATH. `rpath` are the folders that go before it, `runpath` those that come after.
+///
+/// # Errors
+///
+/// As [`find`].
+pub fn find_for(name: &str, rpath: &[PathBuf], runpath: &[PathBuf]) -> Result<PathBuf, NotFound> {
+    let own = |path: &PathBuf| Folder { path: path.clone(), default: false };
+    let (system, mut middle): (Vec<_>, Vec<_>) = loader::folders().into_iter().partition(|folder| folder.default);
+    middle.splice(0..0, rpath.iter().map(own));
+    middle.extend(runpath.iter().map(own));
+    middle.extend(system);
+    let mut search = Search { name, tried: Vec::new() };
+    match search.run(&middle) {
+        Some(path) => Ok(path),
+        None => Err(NotFound { name: name.to_string(), tried: search.tried }),
+    }
+}
+
 struct Search<'a> {
     name: &'a str,
     tried: Vec<Tried>,

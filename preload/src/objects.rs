@@ -1,0 +1,185 @@
+//! The objects of the process as the loader knows them: whose an address is, where an object lies, what it says of itself.
+//!
+//! It keeps nothing and opens nothing. Everything here may take the loader's lock.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// The public head of the loader's record of an object (`struct link_map` of `<link.h>`); glibc's handles point to it.
+#[repr(C)]
+pub struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const Dynamic,
+    next: *const LinkMap,
+    previous: *const LinkMap,
+}
+
+/// An entry of an object's dynamic section (`ElfW(Dyn)`).
+#[repr(C)]
+struct Dynamic {
+    tag: i64,
+    value: usize,
+}
+
+const DT_NULL: i64 = 0;
+const DT_STRTAB: i64 = 5;
+const DT_SONAME: i64 = 14;
+const DT_RUNPATH: i64 = 29;
+const RTLD_DL_LINKMAP: c_int = 2;
+
+impl LinkMap {
+    /// The record of the object that holds an address.
+    pub fn of(address: *const c_void) -> Option<&'static Self> {
+        // SAFETY: Dl_info is plain data, to be filled.
+        let mut info: libc::Dl_info = unsafe { core::mem::zeroed() };
+        let mut map: *mut c_void = ptr::null_mut();
+        // SAFETY: both are written if the answer is not 0. The record lives as long as its object, whose code called us or which is
+        // held by a handle.
+        unsafe {
+            let found = libc::dladdr1(address, &raw mut info, &raw mut map, RTLD_DL_LINKMAP) != 0;
+            if found { map.cast::<Self>().as_ref() } else { None }
+        }
+    }
+
+    /// The record behind a handle of dlopen.
+    ///
+    /// # Safety
+    /// The handle is open, and stays open while the record is used.
+    pub unsafe fn behind<'a>(handle: *mut c_void) -> Option<&'a Self> {
+        let mut map: *mut c_void = ptr::null_mut();
+        // SAFETY: an open handle; the pointer is written if the answer is 0.
+        unsafe {
+            let found = libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast()) == 0;
+            if found { map.cast::<Self>().as_ref() } else { None }
+        }
+    }
+
+    /// The handle that dlinfo takes.
+    pub fn handle(&self) -> *mut c_void {
+        ptr::from_ref(self).cast_mut().cast()
+    }
+
+    /// The path under which it was opened; empty for the program.
+    pub fn name(&self) -> &CStr {
+        if self.name.is_null() {
+            return c"";
+        }
+        // SAFETY: the loader keeps a C string as long as the record.
+        unsafe { CStr::from_ptr(self.name) }
+    }
+
+    /// The record after this one, in the order of loading.
+    pub fn next(&self) -> Option<&'static Self> {
+        // SAFETY: the loader links records to records, or to nothing.
+        unsafe { self.next.as_ref() }
+    }
+
+    /// Whether it is among the objects that the program was started with, where the shim is, and not in a dlmopen's world.
+    pub fn is_in_base_namespace(&self) -> bool {
+        let mut namespace: libc::c_long = -1;
+        // SAFETY: a record serves as handle; a long is written.
+        let told = unsafe { libc::dlinfo(self.handle(), libc::RTLD_DI_LMID, (&raw mut namespace).cast()) } == 0;
+        told && namespace == libc::LM_ID_BASE
+    }
+
+    /// Whether it has a DT_RUNPATH.
+    pub fn has_runpath(&self) -> bool {
+        self.entry(DT_RUNPATH).is_some()
+    }
+
+    /// Its DT_SONAME.
+    pub fn soname(&self) -> Option<&CStr> {
+        let (table, offset) = (self.entry(DT_STRTAB)?, self.entry(DT_SONAME)?);
+        // The loader has relocated the address, except where the section is read-only (the vdso).
+        let table = if table < self.base { table + self.base } else { table };
+        // SAFETY: the object's own string table, mapped as long as the object.
+        Some(unsafe { CStr::from_ptr(ptr::with_exposed_provenance(table + offset)) })
+    }
+
+    fn entry(&self, tag: i64) -> Option<usize> {
+        let mut entry = self.dynamic;
+        // SAFETY: the section ends with DT_NULL, and is mapped as long as the object.
+        while let Some(this) = unsafe { entry.as_ref() } {
+            match this.tag {
+                DT_NULL => break,
+                found if found == tag => return Some(this.value),
+                // SAFETY: not the last one.
+                _ => entry = unsafe { entry.add(1) },
+            }
+        }
+        None
+    }
+}
+
+/// Where an object or a function lies; empty until it is found.
+pub struct Range {
+    start: AtomicUsize,
+    end: AtomicUsize,
+}
+
+impl Range {
+    /// Holds nothing.
+    pub const fn nowhere() -> Self {
+        Self { start: AtomicUsize::new(0), end: AtomicUsize::new(0) }
+    }
+
+    /// Whether an address lies in it.
+    #[inline(always)]
+    pub fn holds(&self, address: usize) -> bool {
+        (self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed)).contains(&address)
+    }
+
+    /// Whether nothing was found yet.
+    pub fn is_empty(&self) -> bool {
+        self.end.load(Ordering::Relaxed) == 0
+    }
+
+    /// Becomes these addresses.
+    pub fn set(&self, start: usize, end: usize) {
+        self.start.store(start, Ordering::Relaxed);
+        self.end.store(end, Ordering::Relaxed);
+    }
+
+    /// Becomes the object that holds an address; stays as it was where there is none.
+    pub fn set_to_object_of(&self, address: *const c_void) {
+        let mut sought = Sought { address: address.addr(), range: None };
+        // SAFETY: the callback gets what it is given here, during this call.
+        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut sought).cast()) };
+        if let Some((start, end)) = sought.range {
+            self.set(start, end);
+        }
+    }
+}
+
+/// The load base of ld.so; 0 for a program that was started by way of `ld.so PROGRAM`.
+pub fn loader_base() -> usize {
+    // SAFETY: reads the auxiliary vector.
+    unsafe { libc::getauxval(libc::AT_BASE) as usize }
+}
+
+struct Sought {
+    address: usize,
+    range: Option<(usize, usize)>,
+}
+
+unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
+    // SAFETY: the loader's description of an object, and the value of `set_to_object_of`, both during this call.
+    let (info, sought) = unsafe { (&*info, &mut *data.cast::<Sought>()) };
+    let (mut low, mut high) = (usize::MAX, 0);
+    for at in 0..usize::from(info.dlpi_phnum) {
+        // SAFETY: one of the object's program headers.
+        let segment = unsafe { &*info.dlpi_phdr.add(at) };
+        if segment.p_type == libc::PT_LOAD {
+            let start = info.dlpi_addr as usize + segment.p_vaddr as usize;
+            low = low.min(start);
+            high = high.max(start + segment.p_memsz as usize);
+        }
+    }
+    if !(low..high).contains(&sought.address) {
+        return 0;
+    }
+    sought.range = Some((low, high));
+    1
+}

@@ -49,8 +49,17 @@ pub enum Mode {
     /// Every rank makes the calls itself.
     #[default]
     Collective,
-    /// Threads take part for ranks that do not call. Not in this version.
+    /// Threads take part for ranks that do not call.
     Service,
+}
+
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Mode::Collective => "collective",
+            Mode::Service => "service",
+        })
+    }
 }
 
 /// How long a call may wait for other ranks. Time spent on this rank's own opening and importing does not count.

@@ -131,6 +131,9 @@ pub struct Absent {
     pub rank: u32,
     /// "unknown host" where it never attached and MPI gives no hint.
     pub host: String,
+    /// What keeps it, where it could say so (in service mode a rank answers whatever it is stuck in).
+    #[serde(default)]
+    pub doing: String,
 }
 
 /// A deadline that passed: who was waited for, where, for what. Serialised, because it is the word left for the absent.
@@ -162,10 +165,17 @@ impl fmt::Display for Missed {
             let mut hosts: Vec<&str> = absent.iter().map(|absent| absent.host.as_str()).collect();
             hosts.sort_unstable();
             hosts.dedup();
-            for host in hosts {
-                let ranks: RankSet =
-                    absent.iter().filter(|absent| absent.host == host).map(|absent| absent.rank).collect();
-                write!(f, "; {ranks} ({host}) {state}")?;
+            let mut kept: Vec<&str> = absent.iter().map(|absent| absent.doing.as_str()).collect();
+            kept.sort_unstable();
+            kept.dedup();
+            for (host, doing) in hosts.iter().flat_map(|host| kept.iter().map(move |doing| (*host, *doing))) {
+                let alike = absent.iter().filter(|absent| absent.host == host && absent.doing == doing);
+                let ranks: RankSet = alike.map(|absent| absent.rank).collect();
+                match (ranks.is_empty(), doing) {
+                    (true, _) => {}
+                    (false, "") => write!(f, "; {ranks} ({host}) {state}")?,
+                    (false, doing) => write!(f, "; {ranks} ({host}): {doing}")?,
+                }
             }
         }
         if self.missing.is_empty() && self.behind.is_empty() {

@@ -31,7 +31,7 @@
 //! In the order of flow.
 //! - Vocabulary: [`ranks`], [`error`], [`config`], [`vendor`] (which MPI)
 //! - Values and pure functions: [`code`], [`request`], [`identity`], [`task`], [`plan`], [`outcome`], [`wire`], [`rollcall`]
-//! - [`round`]: the way of a request as a state machine without I/O
+//! - [`round`]: the way of a request as a state machine without I/O; [`lane`]: who starts one in service mode
 //! - Single effects: [`comm`] (MPI), [`host`] (the loader), [`importer`] (Python), [`registry`] (what plugins have
 //!   registered), [`intercept`] (what was opened), [`layers`] (ELF)
 //! - [`session`]: joins them
@@ -47,6 +47,7 @@ pub mod host;
 pub mod identity;
 pub mod importer;
 pub mod intercept;
+pub mod lane;
 pub mod layers;
 pub mod outcome;
 pub mod plan;

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::error::{Absent, Missed};
-use crate::wire::{self, Here};
+use crate::request::Lane;
+use crate::wire::{self, Called, Here};
 
 /// How long answers are collected.
 const WINDOW: Duration = Duration::from_millis(900);
@@ -19,22 +20,25 @@ const LISTEN: Duration = Duration::from_millis(250);
 const GRACE: Duration = Duration::from_millis(600);
 
 /// One rank's part in a roll-call.
-pub struct RollCall<'a> {
+pub struct RollCall {
     rank: u32,
     size: u32,
     heard: BTreeMap<u32, Here>,
-    host_of: &'a dyn Fn(u32) -> String,
+    lane: Option<Lane>,
     /// What to send: receiver and note. The driver takes them after each call.
     pub outbox: Vec<(u32, Vec<u8>)>,
 }
 
 /// A note of a roll-call.
-enum Note {
+pub enum Note {
+    /// A rank says where it stands.
     Here(Here),
-    Verdict(Missed),
+    /// The lowest rank has named the missing.
+    Verdict(Called),
 }
 
-fn read(note: &[u8], size: u32) -> Option<Note> {
+/// What a roll-call has sent, if it was one.
+pub fn read(note: &[u8], size: u32) -> Option<Note> {
     // What cannot be read was not sent by a roll-call: nobody is present because of it.
     wire::decode(note, size).map(Note::Here).or_else(|_| wire::decode(note, size).map(Note::Verdict)).ok()
 }
@@ -43,46 +47,50 @@ fn read(note: &[u8], size: u32) -> Option<Note> {
 #[cfg(test)]
 pub fn left_word(note: &[u8], size: u32) -> Option<Missed> {
     match read(note, size) {
-        Some(Note::Verdict(missed)) => Some(missed),
+        Some(Note::Verdict(called)) => Some(called.missed),
         _ => None,
     }
 }
 
-impl<'a> RollCall<'a> {
+impl RollCall {
     /// Opens a roll-call, or joins one; `here` is where this rank stands.
-    pub fn open(rank: u32, size: u32, here: Here, host_of: &'a dyn Fn(u32) -> String) -> Self {
+    pub fn open(rank: u32, size: u32, here: Here) -> Self {
         let note = wire::encode(&here);
+        let lane = here.lane;
         let outbox = (0..size).filter(|&to| to != rank).map(|to| (to, note.clone())).collect();
-        RollCall { rank, size, heard: BTreeMap::from([(rank, here)]), host_of, outbox }
+        RollCall { rank, size, heard: BTreeMap::from([(rank, here)]), lane, outbox }
     }
 
     /// A note has arrived. `Some`: the verdict of another rank, which is this rank's, too.
-    pub fn hear(&mut self, from: u32, note: &[u8]) -> Option<Missed> {
-        match read(note, self.size)? {
+    pub fn hear(&mut self, from: u32, note: Note) -> Option<Called> {
+        match note {
             Note::Here(here) => {
                 self.heard.insert(from, here);
                 None
             }
-            Note::Verdict(missed) => Some(missed),
+            Note::Verdict(called) => Some(called),
         }
     }
 
     /// Time has passed since the opening. `Some`: the verdict, after which the outbox is sent and nothing else done.
-    pub fn tick(&mut self, since: Duration) -> Option<Missed> {
+    pub fn tick(&mut self, since: Duration, host_of: &dyn Fn(u32) -> String) -> Option<Called> {
         let complete = self.heard.len() == self.size as usize;
         let lowest = self.heard.keys().next() == Some(&self.rank);
         let due = if lowest { (complete && since >= LISTEN) || since >= WINDOW } else { since >= WINDOW + GRACE };
         if !due {
             return None;
         }
-        let missed = self.verdict();
-        let note = wire::encode(&missed);
+        let missed = self.verdict(host_of);
+        let ends = self.heard.values().any(|here| here.ends);
+        let called = Called { lane: self.lane, ends, missed };
+        let note = wire::encode(&called);
         self.outbox.extend((0..self.size).filter(|&to| to != self.rank).map(|to| (to, note.clone())));
-        Some(missed)
+        Some(called)
     }
 
-    fn verdict(&self) -> Missed {
-        let absent = |rank| Absent { rank, host: (self.host_of)(rank) };
+    fn verdict(&self, host_of: &dyn Fn(u32) -> String) -> Missed {
+        let doing = |rank| self.heard.get(&rank).map(|here: &Here| here.doing.clone()).unwrap_or_default();
+        let absent = |rank| Absent { rank, host: host_of(rank), doing: doing(rank) };
         let complete = self.heard.len() == self.size as usize;
         let furthest = self.heard.values().map(|here| here.step).max().unwrap_or(0);
         // Those that are furthest say what the waiting was for; the first deadline is the one that passed.
@@ -109,14 +117,22 @@ mod tests {
     use crate::error::Phase;
 
     fn here(step: u64) -> Here {
-        Here { step, phase: Phase::Decide, what: "`libx.so`".into(), waited_ms: 5_000 }
+        Here {
+            step,
+            phase: Phase::Decide,
+            what: "`libx.so`".into(),
+            waited_ms: 5_000,
+            lane: None,
+            ends: true,
+            doing: String::new(),
+        }
     }
 
     /// Lets the ranks of `present` hold a roll-call in steps of 100 ms; what each concludes.
     fn hold(size: u32, present: &[(u32, u64)]) -> Vec<Missed> {
         let host_of = |rank: u32| format!("node{}", rank / 2);
         let mut calls: Vec<RollCall> =
-            present.iter().map(|&(rank, step)| RollCall::open(rank, size, here(step), &host_of)).collect();
+            present.iter().map(|&(rank, step)| RollCall::open(rank, size, here(step))).collect();
         let mut verdicts: Vec<Option<Missed>> = vec![None; calls.len()];
         for tick in 0..30 {
             let mut mail = Vec::new();
@@ -128,12 +144,13 @@ mod tests {
                 if let Some(place) = present.iter().position(|&(rank, _)| rank == to)
                     && verdicts[place].is_none()
                 {
-                    verdicts[place] = calls[place].hear(from, &note);
+                    verdicts[place] =
+                        read(&note, size).and_then(|note| calls[place].hear(from, note)).map(|called| called.missed);
                 }
             }
             for (call, verdict) in calls.iter_mut().zip(&mut verdicts) {
                 if verdict.is_none() {
-                    *verdict = call.tick(Duration::from_millis(100 * tick));
+                    *verdict = call.tick(Duration::from_millis(100 * tick), &host_of).map(|called| called.missed);
                 }
             }
         }
@@ -164,8 +181,8 @@ mod tests {
     #[test]
     fn a_late_rank_finds_the_verdict() {
         let host_of = |_: u32| "node0".to_string();
-        let mut call = RollCall::open(0, 2, here(1), &host_of);
-        let missed = call.tick(WINDOW).unwrap();
+        let mut call = RollCall::open(0, 2, here(1));
+        let missed = call.tick(WINDOW, &host_of).unwrap().missed;
         let (to, note) = call.outbox.pop().unwrap();
         assert_eq!((to, left_word(&note, 2)), (1, Some(missed)));
         assert_eq!(left_word(b"INPUT(libmpi.so.12)", 2), None);

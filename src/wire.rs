@@ -9,6 +9,7 @@ use crate::code::{CodePlace, CodeRef};
 use crate::error::{Absent, Missed};
 use crate::outcome::Failures;
 use crate::plan::{Plan, What};
+use crate::request::Lane;
 
 const MAGIC: [u8; 3] = *b"dlc";
 /// Magic, version, kind.
@@ -78,12 +79,23 @@ impl Message for Failures {
     }
 }
 
-impl Message for Missed {
+/// What a roll-call came to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Called {
+    /// As in [`Here::lane`].
+    pub lane: Option<Lane>,
+    /// As in [`Here::ends`].
+    pub ends: bool,
+    /// The verdict.
+    pub missed: Missed,
+}
+
+impl Message for Called {
     const KIND: u8 = 3;
 
     fn check(&self, size: u32) -> Result<(), WireError> {
         let within = |absent: &Absent| absent.rank < size;
-        let sound = self.missing.iter().all(within) && self.behind.iter().all(within);
+        let sound = self.missed.missing.iter().all(within) && self.missed.behind.iter().all(within);
         if sound { Ok(()) } else { Err(WireError::Malformed("a missing rank that cannot be")) }
     }
 }
@@ -99,10 +111,37 @@ pub struct Here {
     pub what: String,
     /// How long its own deadline was, in milliseconds; the first that passed is reported.
     pub waited_ms: u64,
+    /// In service mode: the lane that it is about.
+    pub lane: Option<Lane>,
+    /// Whether a missing rank ends the session. (Not where a caller is impatient, and the service is not.)
+    pub ends: bool,
+    /// What keeps this rank; empty where it waits, or is idle.
+    pub doing: String,
 }
 
 impl Message for Here {
     const KIND: u8 = 4;
+
+    fn check(&self, _size: u32) -> Result<(), WireError> {
+        Ok(())
+    }
+}
+
+/// What ranks tell each other in service mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Note {
+    /// To rank 0: somebody wants this round of this lane.
+    Ring(Lane, u64),
+    /// Down the tree: start it.
+    Wake(Lane, u64),
+    /// To rank 0: this rank wants nothing any more.
+    Bye,
+    /// Down the tree: no rank wants anything any more.
+    Close,
+}
+
+impl Message for Note {
+    const KIND: u8 = 8;
 
     fn check(&self, _size: u32) -> Result<(), WireError> {
         Ok(())
@@ -116,6 +155,10 @@ pub struct Roster {
     pub hosts: Vec<(String, crate::ranks::RankSet)>,
     /// Version of dlcast and its ranks.
     pub versions: Vec<(String, crate::ranks::RankSet)>,
+    /// What the ranks want to do, which has to be the same, and its ranks.
+    pub modes: Vec<(String, crate::ranks::RankSet)>,
+    /// Parts of a host within which processes can wake each other, and their ranks.
+    pub places: Vec<(String, crate::ranks::RankSet)>,
     /// Of rank 0: a random name that only the ranks of the session know.
     pub token: String,
 }
@@ -125,7 +168,8 @@ impl Message for Roster {
 
     fn check(&self, size: u32) -> Result<(), WireError> {
         let named = self.token.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let sound = named && self.hosts.iter().chain(&self.versions).all(|(_, ranks)| ranks.within(size));
+        let lists = [&self.hosts, &self.versions, &self.modes, &self.places];
+        let sound = named && lists.into_iter().flatten().all(|(_, ranks)| ranks.within(size));
         if sound { Ok(()) } else { Err(WireError::Malformed("a host of impossible ranks")) }
     }
 }
@@ -231,7 +275,12 @@ pub fn merge_failures(mine: &[u8], theirs: &[u8]) -> Vec<u8> {
 /// The union of two rosters.
 pub fn merge_rosters(mine: &[u8], theirs: &[u8]) -> Vec<u8> {
     merge(mine, theirs, |mut mine: Roster, theirs: Roster| {
-        for (list, more) in [(&mut mine.hosts, theirs.hosts), (&mut mine.versions, theirs.versions)] {
+        for (list, more) in [
+            (&mut mine.hosts, theirs.hosts),
+            (&mut mine.versions, theirs.versions),
+            (&mut mine.modes, theirs.modes),
+            (&mut mine.places, theirs.places),
+        ] {
             for (name, ranks) in more {
                 match list.iter_mut().find(|(known, _)| *known == name) {
                     Some((_, known)) => known.union(&ranks),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::time::Duration;
 
-use dlcast::{Library, OpenFlags, Options, Session, Timeout};
+use dlcast::{Library, Mode, OpenFlags, Options, Session, Timeout};
 use mpi::Threading;
 use mpi::datatype::PartitionMut;
 use mpi::environment::Universe;
@@ -95,6 +95,20 @@ impl Job {
     /// As [`Job::attach`].
     pub fn attach_within(&self, deadline: Duration) -> Session {
         let options = Options { timeout: Timeout::After(deadline), ..Options::default() };
+        Session::attach(&self.world, options).expect("the ranks attach")
+    }
+
+    /// A session in service mode, for a job that was started with [`Threading::Multiple`].
+    ///
+    /// # Collective
+    ///
+    /// All ranks of the job.
+    ///
+    /// # Panics
+    ///
+    /// As [`Job::attach`].
+    pub fn serve(&self) -> Session {
+        let options = Options { mode: Some(Mode::Service), ..Options::default() };
         Session::attach(&self.world, options).expect("the ranks attach")
     }
 

@@ -131,6 +131,11 @@ pub enum CommError {
     /// The thread level forbids the call.
     #[error("MPI provides {0}: dlcast can be called from the main thread only")]
     ThreadLevel(&'static str),
+    /// The service has threads of its own.
+    #[error(
+        "MPI provides {0}, and service mode needs MPI_THREAD_MULTIPLE: ask for it in MPI_Init_thread (mpi4py does), or run under `dlcast run`"
+    )]
+    NoThreads(&'static str),
     /// A collective was started before the one before had completed.
     #[error("a collective was started before the last one completed")]
     Busy,

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString, c_void};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use libloading::os::unix;
 
@@ -123,7 +123,25 @@ pub fn host(node: Option<&mut NodeCache>) -> Opening<'_> {
     Opening { host: HOST.lock().unwrap_or_else(PoisonError::into_inner), node, item: None }
 }
 
+/// The host, if no constructor is running under it.
+pub fn try_host() -> Option<Opening<'static>> {
+    match HOST.try_lock() {
+        Ok(host) => Some(Opening { host, node: None, item: None }),
+        Err(TryLockError::Poisoned(host)) => Some(Opening { host: host.into_inner(), node: None, item: None }),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}
+
 impl Opening<'_> {
+    /// The identity of what `spelling` means on this rank, if that was found out before and the file is still the same.
+    pub fn known(&self, spelling: &str) -> Option<Identity> {
+        let path = match spelling.contains('/') {
+            true => PathBuf::from(spelling),
+            false => search::find(spelling).ok()?,
+        };
+        self.host.identifier.known(&path)
+    }
+
     fn identify(&mut self, path: &Path) -> Result<Identity, IdentifyError> {
         self.host.identifier.identify(path, self.node.as_deref_mut())
     }

@@ -105,6 +105,12 @@ impl Identifier {
         self.identify_file(path, node).map(|(identity, _)| identity)
     }
 
+    /// The same without reading anything: none for a file that nobody has read in this state.
+    pub fn known(&self, path: &Path) -> Option<Identity> {
+        let stamp = Stamp::of(&std::fs::metadata(path).ok()?);
+        self.known.get(&stamp).cloned()
+    }
+
     /// Also which file that was.
     pub fn identify_file(
         &mut self,

@@ -21,6 +21,7 @@ pub mod code;
 mod digest;
 pub mod dl;
 pub mod exec;
+pub mod door;
 pub mod identify;
 pub mod inside;
 pub mod memory;

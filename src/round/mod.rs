@@ -295,6 +295,11 @@ impl Round {
         matches!(self.verdicts.get(index as usize), Some(None))
     }
 
+    /// An item that the round has asked somebody to do something about.
+    pub fn item_at(&self, index: u32) -> Option<&Item> {
+        self.item(index)
+    }
+
     /// The item at an index that came from the plan itself.
     fn item(&self, index: u32) -> Option<&Item> {
         self.plan.items.get(index as usize)

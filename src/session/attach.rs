@@ -6,10 +6,11 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use super::jobs;
+use super::service;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, State, lock};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
@@ -17,6 +18,7 @@ use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
 use crate::config::{self, Mode, Timeout};
 use crate::error::Phase;
+use crate::host::door;
 use crate::host::inside;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
@@ -96,9 +98,6 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     world::may_call()?;
     comm.check()?;
     let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;
-    if mode == Mode::Service {
-        return Err(CallError::Invalid("service mode is not in this version of dlcast: use collective mode".into()));
-    }
     let limit = options.timeout.resolve().map_err(setting)?;
     let standard = Timeout::Default.resolve().map_err(setting)?;
     mpi::on_end(end);
@@ -106,10 +105,17 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     if let Some(id) = mpi::cached(comm)? {
         let session = Session::by_id(id, options)?;
         session.shared.refuse_ended()?;
+        let has = if session.shared.served.get().is_some() { Mode::Service } else { Mode::Collective };
+        if options.mode.is_some_and(|wanted| wanted != has) {
+            return Err(CallError::Invalid(format!(
+                "the session of this communicator is in {has} mode: attach in the same mode, or in none{}",
+                if has == Mode::Collective { "; Session::serve() turns it to service mode" } else { "" }
+            )));
+        }
         return Ok(session);
     }
     let id = NEXT.fetch_add(1, Ordering::Relaxed);
-    let shared = match make(comm, id, limit, standard) {
+    let shared = match make(comm, id, mode, limit, standard) {
         Ok(shared) => shared,
         Err((error, shared)) => {
             // Later calls on this communicator are told the same at once.
@@ -158,7 +164,13 @@ pub(super) fn refuse_other_mpi() -> Result<(), CallError> {
 
 type Failed = (CallError, Option<Arc<Shared>>);
 
-fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Duration>) -> Result<Arc<Shared>, Failed> {
+fn make(
+    comm: UserComm,
+    id: u64,
+    mode: Mode,
+    limit: Option<Duration>,
+    standard: Option<Duration>,
+) -> Result<Arc<Shared>, Failed> {
     let mut budget = Budget::new(limit);
     let plain = |error: crate::comm::CommError| (CallError::from(error), None);
     let mut users = Notes::on_users(comm).map_err(plain)?;
@@ -186,6 +198,8 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
     let own = Roster {
         hosts: vec![(own_host.clone(), RankSet::one(rank))],
         versions: vec![(env!("CARGO_PKG_VERSION").into(), RankSet::one(rank))],
+        modes: vec![(can(mode), RankSet::one(rank))],
+        places: vec![(format!("{own_host} {}", door::neighbourhood()), RankSet::one(rank))],
         token: if rank == 0 { token() } else { String::new() },
     };
     let merge = Collective::Merge { bytes: wire::encode(&own), with: wire::merge_rosters };
@@ -196,6 +210,11 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
     if roster.versions.len() > 1 {
         let who: Vec<String> = roster.versions.iter().map(|(version, ranks)| format!("{version} on {ranks}")).collect();
         let text = format!("the ranks run different versions of dlcast: {}", who.join("; "));
+        return Err((CallError::Invalid(text), None));
+    }
+    if roster.modes.len() > 1 || (mode == Mode::Service && can(mode) != mode.to_string()) {
+        let who: Vec<String> = roster.modes.iter().map(|(mode, ranks)| format!("{mode} on {ranks}")).collect();
+        let text = format!("the ranks cannot attach together: {}", who.join("; "));
         return Err((CallError::Invalid(text), None));
     }
     let mut node = NodeCache::open(&config::node_dir(), &format!("dlcast-{}", roster.token));
@@ -213,7 +232,21 @@ fn make(comm: UserComm, id: u64, limit: Option<Duration>, standard: Option<Durat
         heard: Instant::now(),
         state: State { node, ..State::default() },
     };
-    Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))))
+    if mode == Mode::Collective {
+        return Ok(Arc::new(Shared::new(id, rank, size, roster, standard, Slot::Free(Box::new(core)))));
+    }
+    // The service has the deadline that attach was given: its threads wait, not the calls.
+    let shared = Arc::new(Shared::new(id, rank, size, roster, limit, Slot::Serving));
+    service::serve(&shared, Box::new(core)).map_err(|error| (error, Some(shared.clone())))?;
+    Ok(shared)
+}
+
+/// The mode, if this rank can do it; else why not.
+fn can(mode: Mode) -> String {
+    match (mode, world::needs_multiple()) {
+        (Mode::Service, Err(error)) => format!("service, but {error}"),
+        _ => mode.to_string(),
+    }
 }
 
 /// The host of a rank that has not said it yet: this one, what the launcher told PMIx, or unknown.
@@ -246,6 +279,7 @@ impl Shared {
             pending: Mutex::default(),
             registry: RwLock::default(),
             ended: Mutex::default(),
+            served: OnceLock::new(),
         }
     }
 }
@@ -276,11 +310,18 @@ fn end(end: End) {
             // Handles that are still around are told why.
             let shared = lock(&SESSIONS).get(&id).cloned();
             if let Some(shared) = shared {
+                service::leave(&shared, Ended::Freed);
                 shared.end(Ended::Freed);
                 shared.release();
             }
         }
         // Their communicators are left to MPI, which is about to free everything.
-        End::Finalized => lock(&SESSIONS).values().for_each(|shared| shared.end(Ended::Finalized)),
+        End::Finalized => {
+            let sessions: Vec<Arc<Shared>> = lock(&SESSIONS).values().cloned().collect();
+            for shared in sessions {
+                service::leave(&shared, Ended::Finalized);
+                shared.end(Ended::Finalized);
+            }
+        }
     }
 }

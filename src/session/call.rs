@@ -1,17 +1,13 @@
-//! One collective call: a round, step by step, in the caller's thread.
-//!
-//! The caller does the imports itself (Python must, in a thread of its own); everything else is done here.
+//! One call on a session, in either mode: in collective mode its caller steps a round, in service mode it waits for a ticket.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use super::imports::{self, Work};
+use super::asked::Asked;
 use super::pending::Pending;
 use super::report::{self, SyncReport};
-use super::wait::{self, Budget, Place};
-use super::{CallError, Core, Ended, Shared, attach, jobs, register};
-use crate::comm::{Collective, Comm, Local};
+use super::stepped::Stepped;
+use super::{CallError, Shared};
 use crate::config::Timeout;
 use crate::error::Undone;
 use crate::host::dl::{self, Library};
@@ -19,13 +15,8 @@ use crate::host::inside;
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
-use crate::plan::Item;
 use crate::request::Request;
-use crate::round::{Ask, Done, Given, Job, More, Report, Round};
-use crate::task::Shapes;
-
-/// The ticket of a call's own request.
-const OWN: u64 = 0;
+use crate::round::Report;
 
 /// What the caller of [`Call::step`] does next.
 pub enum Step {
@@ -56,39 +47,27 @@ pub enum Own {
 pub struct Outcome {
     /// The call's own request; `None` for sync.
     pub own: Option<Own>,
-    report: Report,
+    report: Arc<Report>,
     shared: Arc<Shared>,
 }
 
 impl Outcome {
+    pub(super) fn new(own: Option<Own>, report: Arc<Report>, shared: &Arc<Shared>) -> Self {
+        Outcome { own, report, shared: shared.clone() }
+    }
+
     /// Everything that the round did, in words: made when it is asked for.
     pub fn sync(&self) -> SyncReport {
         report::sync_report(&self.shared, &self.report)
     }
 }
 
-/// A call under way. Dropped before its end it makes the session unusable: the others wait for this rank.
-pub struct Call {
-    shared: Arc<Shared>,
-    core: Option<Box<Core>>,
-    round: Round,
-    given: Option<Given>,
-    own: Option<Request>,
-    own_sent: bool,
-    /// The library that the own request means on this rank.
-    means: Option<Identity>,
-    budget: Budget,
-    begun: bool,
-    imports: VecDeque<Work>,
-    /// The items that these are about.
-    batch: Vec<(u32, Item)>,
-    current: Option<Work>,
-    failed: Vec<(u32, Failure)>,
-    after_imports: Option<Done>,
-    /// Modules that this rank has imported, and that have no verdict yet.
-    undecided: Vec<String>,
-    /// Why the call ends without a verdict, once these have been undone.
-    lost: Option<CallError>,
+/// A call under way.
+pub struct Call(Kind);
+
+enum Kind {
+    Stepped(Box<Stepped>),
+    Asked(Box<Asked>),
 }
 
 impl Call {
@@ -102,207 +81,47 @@ impl Call {
         };
         // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
         // goes along with the next pass of that round, or the next round.
-        let taken = if inside::is_inside() { Err(CallError::Nested) } else { shared.take(limit) };
-        let mut core = match taken {
-            Err(CallError::Nested) => {
-                shared.ask(own.map(Pending::here));
-                return Err(CallError::Nested);
+        let is_inside = inside::is_inside();
+        if !is_inside && shared.served.get().is_some() {
+            return Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, own, limit)))));
+        }
+        match if is_inside { Err(CallError::Nested) } else { shared.take(limit) } {
+            Ok(core) => Ok(Call(Kind::Stepped(Box::new(Stepped::begin(shared, core, own, limit))))),
+            Err(error) => {
+                if matches!(error, CallError::Nested) {
+                    shared.ask(own.map(Pending::here));
+                }
+                Err(error)
             }
-            taken => taken?,
-        };
-        core.rounds += 1;
-        let round = Round::new(shared.rank, shared.size, core.rounds);
-        Ok(Call {
-            shared: shared.clone(),
-            core: Some(core),
-            round,
-            given: Some(Given::Start),
-            own,
-            own_sent: false,
-            means: None,
-            budget: Budget::new(limit),
-            begun: false,
-            imports: VecDeque::new(),
-            batch: Vec::new(),
-            current: None,
-            failed: Vec::new(),
-            after_imports: None,
-            undecided: Vec::new(),
-            lost: None,
-        })
+        }
     }
 
-    /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for.
+    /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for. (In service mode the
+    /// import worker imports.)
     pub fn step(&mut self) -> Step {
-        loop {
-            if let Some(mut work) = self.imports.pop_front() {
-                if let (Some(_), ImportJob::Import(name)) = (work.item, &work.job) {
-                    self.undecided.push(name.clone());
-                }
-                let job = work.job.clone();
-                work.begin();
-                self.current = Some(work);
-                return Step::Job(job);
-            }
-            if let Some(error) = self.lost.take() {
-                return self.end(Err(error));
-            }
-            if let Some(done) = self.after_imports.take() {
-                self.given = Some(Given::Job(Local(self.with_imports(done))));
-            }
-            let Some(given) = self.given.take() else {
-                return self.end(Err(CallError::Invalid("this call has ended, or waits for an answer".into())));
-            };
-            if !self.begun {
-                self.begun = true;
-                if let Err(error) = jobs::look_around() {
-                    return self.end(Err(error));
-                }
-            }
-            match self.round.step(given) {
-                Ask::Collective(collective) => match self.collective(collective) {
-                    Ok(given) => self.given = Some(given),
-                    Err(error) => {
-                        // Without a verdict nothing stays visible. (Libraries are not visible before it.)
-                        let undecided = std::mem::take(&mut self.undecided);
-                        self.imports = undecided.into_iter().map(|name| ImportJob::Undo(name).into()).collect();
-                        self.lost = Some(error);
-                    }
-                },
-                Ask::Job(job) => self.job(job),
-                Ask::Done(Ok(report)) => {
-                    let own =
-                        self.own.as_ref().and_then(|own| report::own(&self.shared, own, self.means.take(), &report));
-                    return self.end(Ok(Outcome { own, report, shared: self.shared.clone() }));
-                }
-                // Every rank has read the same bytes, so every rank is here: the session goes on.
-                Ask::Done(Err(error)) => {
-                    if let Some(core) = self.core.as_mut() {
-                        jobs::conclude(&self.shared, &mut core.state, &[]);
-                    }
-                    return self.end(Err(error.into()));
-                }
-            }
+        match &mut self.0 {
+            Kind::Stepped(stepped) => stepped.step(),
+            Kind::Asked(asked) => Step::Done(Box::new(asked.wait())),
         }
     }
 
     /// How the job that [`Step::Job`] gave went.
     pub fn answer(&mut self, answer: Result<(), Failure>) {
-        let Some(work) = self.current.take() else { return };
-        self.failed.extend(work.end(&self.shared, answer));
+        if let Kind::Stepped(stepped) = &mut self.0 {
+            stepped.answer(answer);
+        }
     }
 
     /// How long an import worker is waited for.
     pub(super) fn patience(&self) -> Option<Duration> {
-        self.budget.left()
-    }
-
-    fn lose(&self, lost: wait::Lost) -> CallError {
-        let (error, reason) = attach::told(lost);
-        self.shared.end(reason);
-        error
-    }
-
-    fn collective(&mut self, collective: Collective) -> Result<Given, CallError> {
-        let Some(core) = self.core.as_mut() else { return Err(CallError::Ended(Ended::Abandoned)) };
-        core.steps += 1;
-        let place = Place {
-            rank: self.shared.rank,
-            size: self.shared.size,
-            step: core.steps,
-            phase: self.round.phase(),
-            what: &|| self.round.subject(),
-            host_of: &|rank| self.shared.host_of(rank),
-        };
-        let line: &mut dyn Comm = match &mut core.solo {
-            Some(solo) => solo,
-            None => &mut core.comm,
-        };
-        // Word may have been left while this rank was busy with a job, or with something else.
-        let late = wait::may_be_late(core.heard, &self.budget);
-        let waited = wait::collective(line, collective, &mut core.notes, &mut self.budget, &place, late);
-        core.heard = Instant::now();
-        waited.map(Given::Collective).map_err(|lost| self.lose(lost))
-    }
-
-    fn job(&mut self, job: Job) {
-        let Some(core) = self.core.as_mut() else { return };
-        let done = match job {
-            Job::Gather => {
-                let own = if std::mem::replace(&mut self.own_sent, true) { None } else { self.own.clone() };
-                let asked = own.is_some();
-                jobs::tell_mapped();
-                let mut taken = self.shared.take_pending(None, false);
-                taken.extend(own.map(|own| Pending { ticket: Some(OWN), nested: false, ..Pending::asked(own, None) }));
-                let mut gathered = jobs::gather(&self.shared, &mut core.state, taken);
-                if asked {
-                    self.means = gathered.means.pop().and_then(|(_, means)| means);
-                }
-                Done::Gathered(gathered.plan)
-            }
-            Job::Stage(items) => jobs::stage(&mut core.state, &items),
-            Job::Open(items) => jobs::open(&self.shared, &mut core.state, None, &items),
-            Job::Import(items) => {
-                let (imports, failed) = imports::of_batch(&items);
-                self.imports = imports;
-                self.failed.extend(failed);
-                self.batch = items;
-                self.after_imports =
-                    Some(Done::Tried { failed: Vec::new(), more: More::default(), shapes: Shapes::default() });
-                return;
-            }
-            Job::Settle { commit, undo, growth } => {
-                self.undecided.clear();
-                let jobs = jobs::settle(&self.shared, &mut core.state, &commit, &undo, &growth);
-                self.imports = jobs.into_iter().map(Work::from).collect();
-                self.after_imports = Some(Done::Settled);
-                return;
-            }
-            Job::Conclude { revoke } => {
-                jobs::conclude(&self.shared, &mut core.state, &revoke);
-                self.imports = imports::to_revoke(revoke);
-                self.after_imports = Some(Done::Settled);
-                return;
-            }
-        };
-        self.given = Some(Given::Job(Local(done)));
-    }
-
-    fn with_imports(&mut self, done: Done) -> Done {
-        match done {
-            Done::Tried { .. } => {
-                let failed = std::mem::take(&mut self.failed);
-                let batch = std::mem::take(&mut self.batch);
-                // Python code may have called what adds to a plugin's table.
-                let (failed, shapes) = match self.core.as_mut() {
-                    Some(core) => register::run(&self.shared, &mut core.state.plugins, &batch, failed),
-                    None => (failed, Shapes::default()),
-                };
-                Done::Tried { failed, more: self.shared.more(None), shapes }
-            }
-            other => other,
+        match &self.0 {
+            Kind::Stepped(stepped) => stepped.patience(),
+            Kind::Asked(_) => None,
         }
-    }
-
-    fn end(&mut self, outcome: Result<Outcome, CallError>) -> Step {
-        if let Some(core) = self.core.take() {
-            self.shared.give_back(core);
-        }
-        Step::Done(Box::new(outcome))
     }
 
     /// The library that this call loaded, for a face that hands out raw handles.
-    pub(crate) fn library_of(identity: &crate::identity::Identity) -> Option<Library> {
+    pub(crate) fn library_of(identity: &Identity) -> Option<Library> {
         dl::host(None).library(identity)
-    }
-}
-
-impl Drop for Call {
-    fn drop(&mut self) {
-        if let Some(core) = self.core.take() {
-            inside::set_asker(None);
-            self.shared.end(Ended::Abandoned);
-            self.shared.give_back(core);
-        }
     }
 }

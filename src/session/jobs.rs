@@ -9,7 +9,12 @@ use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
+<<<<<<< HEAD
 use super::{CallError, Shared, State, lock, record, write};
+=======
+use super::{CallError, Shared, State, lock, record, service, write};
+use crate::comm::mpi::world;
+>>>>>>> 44f325c (service mode: threads take part in rounds for ranks that do not call)
 use crate::error::Phase;
 use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;
@@ -28,7 +33,6 @@ pub(super) struct Gathered {
     /// The library that the request of a ticket means on this rank.
     pub means: Vec<(u64, Option<Identity>)>,
     /// What nobody waits for.
-    #[expect(dead_code)]
     pub recorded: Vec<Request>,
 }
 
@@ -93,7 +97,7 @@ fn to_unload(host: &mut dl::Opening, committed: &HashMap<Identity, OpenFlags>, s
 }
 
 /// Whether a library that was committed with `had` needs nothing done for `wanted`.
-fn covers(had: OpenFlags, wanted: OpenFlags) -> bool {
+pub(super) fn covers(had: OpenFlags, wanted: OpenFlags) -> bool {
     !wanted.contains(OpenFlags::GLOBAL) || had.contains(OpenFlags::GLOBAL)
 }
 
@@ -109,8 +113,15 @@ pub(super) fn tell_mapped() {
         return;
     }
     let (news, everything) = lock(&WATCH).get_or_insert_default().news();
-    if !news.is_empty() {
-        note(&mut dl::host(None), news, everything);
+    if news.is_empty() {
+        return;
+    }
+    let paths: Vec<_> = news.iter().map(|new| new.path.clone()).collect();
+    note(&mut dl::host(None), news, everything);
+    // In service mode a plugin that the program opens reaches all ranks without a call.
+    if let Some(session) = service::first() {
+        let plugins = paths.iter().filter_map(|path| record::plugin(path));
+        session.ask(plugins.map(Pending::here));
     }
 }
 

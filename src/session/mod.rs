@@ -6,13 +6,15 @@
 //! In the order of flow.
 //! - `attach` making a session, finding the one that is there; sessions end
 //! - `record` requests made where nothing may wait; `pending` keeps them
-//! - `call` one collective call: a round, step by step
+//! - `call` one call: `stepped` by its caller in collective mode, `asked` of the threads in service mode
 //! - `jobs` what a round wants done on this rank, `imports` what of it Python does; `register` what plugins bring with them, `met` the plugins
 //! - `code` code that other ranks can find, and tasks
 //! - `wait` a collective with a deadline, and the roll-call after it
+//! - `service` threads that take part in rounds for ranks that do not call
 //! - `report` what a call came to
 //! - `error` why it came to nothing
 
+mod asked;
 pub(crate) mod attach;
 pub mod call;
 pub mod code;
@@ -24,11 +26,13 @@ mod pending;
 pub mod record;
 mod register;
 pub mod report;
+mod service;
+mod stepped;
 mod wait;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::ThreadId;
 use std::time::{Duration, Instant};
 
@@ -37,6 +41,7 @@ pub use self::error::{CallError, Ended};
 use self::met::Plugins;
 use self::pending::Pending;
 pub use self::report::SyncReport;
+use self::service::Served;
 use crate::code::CodeRef;
 use crate::comm::mpi::{MpiComm, Notes};
 use crate::comm::solo::Solo;
@@ -82,12 +87,16 @@ pub(crate) struct Shared {
     /// Agreed: what every rank has registered.
     registry: RwLock<Arc<Registry>>,
     ended: Mutex<Option<Ended>>,
+    /// In service mode.
+    served: OnceLock<Served>,
 }
 
 /// Where the moving parts are: at most one call at a time has them.
 enum Slot {
     Free(Box<Core>),
     Busy(ThreadId),
+    /// The protocol thread has them.
+    Serving,
     Gone,
 }
 
@@ -138,9 +147,21 @@ impl Shared {
         }
     }
 
-    /// Records requests: rounds take them. Local.
+    /// Records requests: rounds take them, and in service mode are started for them. Local.
     fn ask(&self, requests: impl IntoIterator<Item = Pending>) {
-        lock(&self.pending).extend(requests);
+        let mut lanes = [false; 2];
+        {
+            let mut pending = lock(&self.pending);
+            pending.extend(requests.into_iter().inspect(|pending| lanes[pending.request.lane() as usize] = true));
+        }
+        for lane in Lane::BOTH.into_iter().filter(|lane| lanes[*lane as usize]) {
+            service::ring(self, lane);
+        }
+    }
+
+    /// Whether anything is recorded for a lane.
+    fn has_pending(&self, lane: Lane) -> bool {
+        lock(&self.pending).iter().any(|pending| pending.request.lane() == lane)
     }
 
     /// What a pass of a round takes: of one lane in service mode, where a later pass takes what its own jobs have recorded.
@@ -189,6 +210,10 @@ impl Shared {
                     drop(slot);
                     self.refuse_ended()?;
                     return Err(CallError::Ended(Ended::Unknown));
+                }
+                Slot::Serving => {
+                    *slot = Slot::Serving;
+                    return Err(CallError::Busy);
                 }
                 Slot::Busy(thread) => {
                     *slot = Slot::Busy(thread);

@@ -96,6 +96,16 @@ pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
     sync
 }
 
+/// What nobody waits to hear of, although this rank has asked for it: it failed.
+pub(super) fn unheard(shared: &Shared, recorded: &[Request], report: &Report) -> Vec<String> {
+    let asked = |item: &Item| recorded.iter().any(|request| is(item, request));
+    let failed = report.items.iter().filter_map(|(item, verdict)| match verdict {
+        Verdict::Undone(causes) if asked(item) => Some(undone(shared, item, causes).to_string()),
+        _ => None,
+    });
+    failed.collect()
+}
+
 fn kind(item: &Item) -> &'static str {
     match item.what {
         What::Library(_) => "library",

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::comm::{Agreed, Collective, Comm, CommError, Control, Reply};
 use crate::error::{Missed, Phase};
-use crate::rollcall::RollCall;
+use crate::rollcall::{self, RollCall};
 use crate::wire::Here;
 
 /// Without a deadline a wait says after this long that it waits.
@@ -152,8 +152,11 @@ fn roll_call(
         phase: place.phase,
         what: (place.what)(),
         waited_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+        lane: None,
+        ends: true,
+        doing: String::new(),
     };
-    let mut call = RollCall::open(place.rank, place.size, here, place.host_of);
+    let mut call = RollCall::open(place.rank, place.size, here);
     let opened = Instant::now();
     let mut heard = heard;
     loop {
@@ -164,15 +167,16 @@ fn roll_call(
         let mut nothing_new = true;
         while let Some((from, note)) = heard.take().map_or_else(|| control.poll(), |note| Ok(Some(note)))? {
             nothing_new = false;
-            if let Some(missed) = call.hear(from, &note) {
-                return Ok(missed);
+            let note = rollcall::read(&note, place.size);
+            if let Some(called) = note.and_then(|note| call.hear(from, note)) {
+                return Ok(called.missed);
             }
         }
-        if let Some(missed) = call.tick(opened.elapsed()) {
+        if let Some(called) = call.tick(opened.elapsed(), place.host_of) {
             for (to, note) in call.outbox.drain(..) {
                 control.post(to, &note)?;
             }
-            return Ok(missed);
+            return Ok(called.missed);
         }
         if nothing_new {
             std::thread::sleep(Duration::from_millis(1));

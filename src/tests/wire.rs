@@ -16,8 +16,8 @@ use crate::identity::Identity;
 use crate::outcome::{Failure, Failures};
 use crate::plan::{Callback, Copies, Item, Library, Plan, What};
 use crate::ranks::RankSet;
-use crate::request::OpenFlags;
-use crate::wire::{self, Here, Message, Roster, WireError, decode, encode};
+use crate::request::{Lane, OpenFlags};
+use crate::wire::{self, Called, Here, Message, Note, Roster, WireError, decode, encode};
 
 /// Ranks of the communicator in which messages are read.
 const SIZE: u32 = 64;
@@ -97,19 +97,46 @@ fn failures(random: &mut Rng) -> Failures {
     failures
 }
 
+fn lane(random: &mut Rng) -> Option<Lane> {
+    [None, Some(Lane::Native), Some(Lane::Python)][random.usize(..3)]
+}
+
+fn note(random: &mut Rng) -> Note {
+    let (lane, number) = (lane(random).unwrap_or(Lane::Native), random.u64(..));
+    [Note::Ring(lane, number), Note::Wake(lane, number), Note::Bye, Note::Close][random.usize(..4)]
+}
+
+fn called(random: &mut Rng) -> Called {
+    Called { lane: lane(random), ends: random.bool(), missed: missed(random) }
+}
+
 fn missed(random: &mut Rng) -> Missed {
-    let absent = |random: &mut Rng| Absent { rank: random.u32(..SIZE), host: word(random) };
+    let absent = |random: &mut Rng| Absent { rank: random.u32(..SIZE), host: word(random), doing: word(random) };
     let (missing, behind) = (many(random, 3, absent), many(random, 2, absent));
     Missed { missing, behind, phase: phase(random), what: word(random), waited_ms: random.u64(..) }
 }
 
 fn here(random: &mut Rng) -> Here {
-    Here { step: random.u64(..), phase: phase(random), what: word(random), waited_ms: random.u64(..100_000) }
+    Here {
+        step: random.u64(..),
+        phase: phase(random),
+        what: word(random),
+        waited_ms: random.u64(..100_000),
+        lane: lane(random),
+        ends: random.bool(),
+        doing: word(random),
+    }
 }
 
 fn roster(random: &mut Rng) -> Roster {
     let entry = |random: &mut Rng| (word(random), ranks(random));
-    Roster { hosts: many(random, 3, entry), versions: many(random, 2, entry), token: word(random) }
+    Roster {
+        hosts: many(random, 3, entry),
+        versions: many(random, 2, entry),
+        modes: many(random, 2, entry),
+        places: many(random, 2, entry),
+        token: word(random),
+    }
 }
 
 /// A kind of message: how to make a valid one, and what must hold for whatever arrives in its place.
@@ -120,14 +147,15 @@ struct Kind {
     merge: Option<MergeFn>,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind { valid: |random| encode(&plan(random)), survives: survives::<Plan>, merge: Some(wire::merge_plans) },
     Kind {
         valid: |random| encode(&failures(random)),
         survives: survives::<Failures>,
         merge: Some(wire::merge_failures),
     },
-    Kind { valid: |random| encode(&missed(random)), survives: survives::<Missed>, merge: None },
+    Kind { valid: |random| encode(&called(random)), survives: survives::<Called>, merge: None },
+    Kind { valid: |random| encode(&note(random)), survives: survives::<Note>, merge: None },
     Kind { valid: |random| encode(&here(random)), survives: survives::<Here>, merge: None },
     Kind { valid: |random| encode(&roster(random)), survives: survives::<Roster>, merge: Some(wire::merge_rosters) },
     Kind { valid: |random| encode(&code(random)), survives: survives::<CodeRef>, merge: None },
@@ -241,7 +269,7 @@ fn claimed_lengths_reserve_nothing() {
         }
     }
     // The first number of these is a length.
-    for kind in [Plan::KIND, Failures::KIND, Missed::KIND, Roster::KIND] {
+    for kind in [Plan::KIND, Failures::KIND, Called::KIND, Roster::KIND] {
         let heads = claims.iter().map(|claim| [b"dlc", &[wire::VERSION, kind][..], claim].concat());
         assert!(heads.into_iter().all(|bytes| KINDS.iter().all(|kind| !(kind.survives)(&bytes))));
     }

@@ -55,6 +55,10 @@ impl MpiComm {
         Ok(MpiComm { raw: raw.0, rank, size, active: None })
     }
 
+    fn raw(&self) -> ffi::MPI_Comm {
+        self.raw
+    }
+
     /// Frees the communicator. Every rank of it does so, because MPI_Comm_free of the user's communicator, which this
     /// follows, is collective. A communicator with a collective under way cannot be freed and is left to MPI_Finalize.
     pub fn free(mut self) {

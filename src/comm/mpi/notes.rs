@@ -16,6 +16,9 @@ use crate::comm::{CommError, Control};
 /// hardly use.
 const TAG: c_int = 32_749;
 
+/// How long it is waited for notes to be sent.
+const MOST_FLUSH: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// Notes on one communicator.
 pub struct Notes {
     comm: ffi::MPI_Comm,
@@ -52,6 +55,31 @@ impl Notes {
         self.size
     }
 
+    /// Forgets the notes that MPI has sent.
+    fn reap(&mut self) -> Result<(), CommError> {
+        let mut posted = std::mem::take(&mut self.posted);
+        let mut failed = Ok(());
+        posted.retain_mut(|(request, _)| match request.test() {
+            Ok(sent) => !sent,
+            Err(error) => {
+                failed = Err(error);
+                true
+            }
+        });
+        self.posted = posted;
+        failed
+    }
+
+    /// Gives MPI the time to send what was posted, as far as the receivers take it.
+    pub fn flush(&mut self) -> Result<(), CommError> {
+        let start = std::time::Instant::now();
+        while !self.posted.is_empty() && start.elapsed() < MOST_FLUSH {
+            self.reap()?;
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
     /// See [`super::MpiComm::free`].
     pub fn free(mut self) {
         if self.own && self.posted.is_empty() && super::world::is_up() {
@@ -62,6 +90,7 @@ impl Notes {
 
 impl Control for Notes {
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
+        self.reap()?;
         let note = note.to_vec();
         let request = isend(self.comm, to, TAG, &note)?;
         self.posted.push((request, note));

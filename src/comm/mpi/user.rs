@@ -135,6 +135,11 @@ impl Duplicate {
         Ok(Duplicate { new, request })
     }
 
+    /// The same of a communicator of dlcast's own.
+    pub fn of_own(comm: &super::MpiComm) -> Result<Self, CommError> {
+        Self::start(UserComm(comm.raw()))
+    }
+
     /// The new communicator, once every rank has called.
     pub fn test(&mut self) -> Result<Option<RawComm>, CommError> {
         if !self.request.test()? {

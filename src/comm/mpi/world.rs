@@ -70,6 +70,29 @@ extern "C" fn bring_down() {
     }
 }
 
+/// MPI can be called in this process, which is no forked child.
+pub fn is_here() -> bool {
+    is_forked().is_none() && is_up()
+}
+
+/// Whether threads may call MPI at any time: service mode needs it.
+pub fn needs_multiple() -> Result<(), CommError> {
+    let mut level: c_int = 0;
+    // SAFETY: MPI is initialised (attach has brought it up); the pointer is to a local.
+    check("MPI_Query_thread", unsafe { ffi::MPI_Query_thread(&mut level) })?;
+    // SAFETY: reads constants.
+    let (multiple, names) = unsafe {
+        let single = (ffi::RSMPI_THREAD_SINGLE, "MPI_THREAD_SINGLE");
+        let funneled = (ffi::RSMPI_THREAD_FUNNELED, "MPI_THREAD_FUNNELED");
+        (ffi::RSMPI_THREAD_MULTIPLE, [single, funneled])
+    };
+    if level == multiple {
+        return Ok(());
+    }
+    let name = names.iter().find(|(known, _)| *known == level).map_or("MPI_THREAD_SERIALIZED", |(_, name)| name);
+    Err(CommError::NoThreads(name))
+}
+
 /// May this thread make MPI calls?
 pub fn may_call() -> Result<(), CommError> {
     if let Some(parent) = is_forked() {

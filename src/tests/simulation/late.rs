@@ -8,7 +8,7 @@ use super::scenario::{Opening, Scenario, library};
 use crate::comm::Control;
 use crate::comm::sim::{Broadcasts, World};
 use crate::error::{Missed, Phase};
-use crate::rollcall::{RollCall, left_word};
+use crate::rollcall::{self, RollCall, left_word};
 use crate::wire::Here;
 
 /// How far the clock goes between two turns of a rank.
@@ -26,7 +26,7 @@ struct Caller {
     rank: SimRank,
     deadline: Duration,
     since: Option<Duration>,
-    call: Option<(RollCall<'static>, Duration)>,
+    call: Option<(RollCall, Duration)>,
     told: Option<Missed>,
     /// Whether it looks for word before it starts a collective, and before it believes one: what a session must do.
     looks: bool,
@@ -63,7 +63,9 @@ impl Caller {
             if !notes.is_empty() || now - since >= self.deadline {
                 self.open(now, world);
                 if let Some((call, _)) = &mut self.call {
-                    notes.iter().for_each(|(from, note)| drop(call.hear(*from, note)));
+                    notes.iter().for_each(|(from, note)| {
+                        drop(rollcall::read(note, self.size).map(|note| call.hear(*from, note)))
+                    });
                 }
                 return self.answer(now);
             }
@@ -77,8 +79,9 @@ impl Caller {
     fn open(&mut self, now: Duration, world: &World) {
         let (phase, what) = (self.rank.round.phase(), self.rank.round.subject());
         let step = world.steps(self.number) as u64;
-        let here = Here { step, phase, what, waited_ms: self.deadline.as_millis() as u64 };
-        self.call = Some((RollCall::open(self.number, self.size, here, &HOST_OF), now));
+        let waited_ms = self.deadline.as_millis() as u64;
+        let here = Here { step, phase, what, waited_ms, lane: None, ends: true, doing: String::new() };
+        self.call = Some((RollCall::open(self.number, self.size, here), now));
     }
 
     fn answer(&mut self, now: Duration) {
@@ -88,9 +91,11 @@ impl Caller {
             call.outbox.drain(..).for_each(|(to, note)| comm.post(to, &note).unwrap());
         };
         flush(call);
-        let heard =
-            std::iter::from_fn(|| self.rank.comm.poll().unwrap()).find_map(|(from, note)| call.hear(from, &note));
-        self.told = heard.or_else(|| call.tick(now - *opened));
+        let heard = std::iter::from_fn(|| self.rank.comm.poll().unwrap()).find_map(|(from, note)| {
+            let note = rollcall::read(&note, self.size)?;
+            call.hear(from, note)
+        });
+        self.told = heard.or_else(|| call.tick(now - *opened, &HOST_OF)).map(|called| called.missed);
         let comm = &mut self.rank.comm;
         call.outbox.drain(..).for_each(|(to, note)| comm.post(to, &note).unwrap());
     }

@@ -1,0 +1,175 @@
+//! Service mode: threads take part in rounds for ranks that do not call.
+//!
+//! Callers leave their requests and wait for tickets. One protocol thread a process steps the rounds of all sessions: it
+//! makes MPI calls and nothing else, never opens, looks up or imports anything, and holds no lock while it waits; so it
+//! always answers roll-calls. The library worker does what the loader is needed for; Python's import worker pulls its jobs
+//! from [`crate::importer`]. What runs long, or for ever, holds up its own lane only.
+//!
+//! # Layout
+//! In the order of flow.
+//! - `tickets` who waits for what became of a request
+//! - `protocol` the protocol thread: notes, rings, goodbyes of a session
+//! - `track` one lane of a session: collectives, jobs and their deadlines
+//! - `worker` the library worker
+//! - `python` the jobs of a batch that Python does
+//! - `roll` roll-calls, which end a session only where a rank is dead
+
+mod protocol;
+mod python;
+mod roll;
+mod tickets;
+mod track;
+mod worker;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::time::Duration;
+
+use self::protocol::{Mail, Post};
+pub(super) use self::tickets::{Answer, Tickets};
+use super::wait::{self, Budget, Place};
+use super::{CallError, Core, Ended, Shared, attach, lock};
+use crate::comm::mpi::{Duplicate, MpiComm, world};
+use crate::comm::{Collective, Reply};
+use crate::error::Phase;
+use crate::host::door::{self, Door, Knocker};
+use crate::request::Lane;
+
+/// How much longer than its deadline the end of a session is waited for: a roll-call comes between.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// What a session in service mode shares with its callers.
+pub(crate) struct Served {
+    pub tickets: Tickets,
+    over: Mutex<bool>,
+    ended: std::sync::Condvar,
+}
+
+/// What the threads of a process share.
+struct Service {
+    mail: Mutex<Vec<Mail>>,
+    knocker: Knocker,
+    worker: worker::Hand,
+}
+
+static SERVICE: OnceLock<Service> = OnceLock::new();
+/// The session that takes what nobody has asked for explicitly: the first one, which is the world's in most programs.
+static FIRST: LazyLock<Mutex<Option<Arc<Shared>>>> = LazyLock::new(Mutex::default);
+
+impl Service {
+    fn post(&self, mail: Mail) {
+        lock(&self.mail).push(mail);
+        self.knocker.knock();
+    }
+}
+
+/// Starts the threads of this process, once.
+fn service() -> Result<&'static Service, CallError> {
+    static STARTING: Mutex<()> = Mutex::new(());
+    let _one = lock(&STARTING);
+    if let Some(service) = SERVICE.get() {
+        return Ok(service);
+    }
+    let failed = |error: std::io::Error| CallError::Invalid(format!("service mode needs threads and sockets: {error}"));
+    let (home, knocker) = door::inner().map_err(failed)?;
+    let worker = worker::start().map_err(failed)?;
+    let service = SERVICE.get_or_init(|| Service { mail: Mutex::default(), knocker, worker });
+    let run = move || protocol::run(service, &home);
+    std::thread::Builder::new().name("dlcast protocol".into()).spawn(run).map_err(failed)?;
+    Ok(service)
+}
+
+/// Turns a session that no call is using to service mode.
+///
+/// Collective.
+pub(super) fn serve(shared: &Arc<Shared>, core: Box<Core>) -> Result<(), CallError> {
+    let Core { mut comm, solo: _, mut notes, state, .. } = *core;
+    let mut budget = Budget::new(shared.limit);
+    let place = Place {
+        rank: shared.rank,
+        size: shared.size,
+        step: 0,
+        phase: Phase::Attach,
+        what: &String::new,
+        host_of: &|rank| shared.host_of(rank),
+    };
+    let lose = |lost| {
+        let (error, reason) = attach::told(lost);
+        shared.end(reason);
+        error
+    };
+    let mut duplicate = Duplicate::of_own(&comm)?;
+    let python = wait::wait(&mut notes, &mut budget, &place, || duplicate.test()).map_err(lose)?;
+    let python = MpiComm::new(python)?;
+    // Whoever is called from now on has a door, or has none; and nobody is called before all are here.
+    let door = Door::named(&door_of(shared, shared.rank)).ok();
+    let ready = service().and_then(|service| world::needs_multiple().map(|()| service).map_err(CallError::from));
+    let vote = Collective::Max(vec![u64::from(ready.is_err())]);
+    let failed = wait::collective(&mut comm, vote, &mut notes, &mut budget, &place, false).map_err(lose)?.into_inner();
+    let service = ready?;
+    if failed != Reply::Words(vec![0]) {
+        return Err(CallError::Invalid("service mode cannot start on another rank, which says why".into()));
+    }
+    let served = Served { tickets: Tickets::default(), over: Mutex::new(false), ended: std::sync::Condvar::new() };
+    let _first = shared.served.set(served);
+    lock(&FIRST).get_or_insert_with(|| shared.clone());
+    service.post(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
+    Ok(())
+}
+
+/// The name of a rank's door.
+fn door_of(shared: &Shared, rank: u32) -> String {
+    format!("dlcast-{}-{rank}", shared.roster.token)
+}
+
+/// A request was recorded: rounds are started for it, without waiting.
+pub(super) fn ring(shared: &Shared, lane: Lane) {
+    if let (Some(service), true) = (SERVICE.get(), shared.served.get().is_some() && world::is_here()) {
+        service.post(Mail::Want(shared.id, lane));
+    }
+}
+
+/// A caller's deadline has passed: who is where? The answer comes through its ticket.
+pub(super) fn ask_around(shared: &Shared, lane: Lane, ticket: u64, waited: Duration) {
+    if let Some(service) = SERVICE.get() {
+        service.post(Mail::Impatient { session: shared.id, lane, ticket, waited });
+    }
+}
+
+/// The session that records what the program opens by itself.
+pub(super) fn first() -> Option<Arc<Shared>> {
+    lock(&FIRST).as_ref().filter(|shared| shared.refuse_ended().is_ok()).cloned()
+}
+
+/// Says goodbye, and serves on until every rank has; then no thread uses the session's communicators any more.
+pub(super) fn leave(shared: &Shared, why: Ended) {
+    let (Some(service), Some(served)) = (SERVICE.get(), shared.served.get()) else { return };
+    if !world::is_here() {
+        return;
+    }
+    service.post(Mail::Leave(shared.id, why));
+    let mut over = lock(&served.over);
+    let most = shared.limit.map(|limit| limit + GRACE);
+    let start = std::time::Instant::now();
+    while !*over {
+        let left = most.map_or(Duration::from_secs(3600), |most| most.saturating_sub(start.elapsed()));
+        if left.is_zero() {
+            return;
+        }
+        over = served.ended.wait_timeout(over, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    }
+}
+
+impl Served {
+    /// The protocol thread is done with the session.
+    fn is_over(&self) {
+        *lock(&self.over) = true;
+        self.ended.notify_all();
+    }
+}
+
+/// A number for every ticket of the process.
+fn next_ticket() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}

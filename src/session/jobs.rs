@@ -9,12 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
-<<<<<<< HEAD
-use super::{CallError, Shared, State, lock, record, write};
-=======
 use super::{CallError, Shared, State, lock, record, service, write};
-use crate::comm::mpi::world;
->>>>>>> 44f325c (service mode: threads take part in rounds for ranks that do not call)
 use crate::error::Phase;
 use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;

@@ -393,7 +393,8 @@ fn with_mpi(version: &str, level: i32) -> (Installed, PathBuf) {
     let flags = ["-shared", "-fPIC", "-Wl,-soname,libmpi.so.40", version.as_str(), level.as_str()];
     let mpi = installed.compile("mpi/libmpi.so.40", MPI, &flags);
     let linked = ["-Wl,--no-as-needed", mpi.to_str().unwrap(), "-Wl,-rpath,$ORIGIN/mpi:$ORIGIN/../mpi"];
-    installed.compile("lib/libdlcast.so", "int engine;", &[&linked[..], &["-shared", "-fPIC"]].concat());
+    let engine = "unsigned dlcast_preload_version(void) { return 1; }";
+    installed.compile("lib/libdlcast.so", engine, &[&linked[..], &["-shared", "-fPIC"]].concat());
     let program = installed.compile("program", "int main(void) { return 0; }", &linked);
     (installed, program)
 }
@@ -435,6 +436,23 @@ fn a_doctor_tells_what_is_wrong_with_an_mpi() {
     let mut command = installed.dlcast(&["doctor", "--"]);
     let text = out(&command.arg(&program).env("TEST_CRASH_LATE", "1").output().unwrap());
     assert!(text.contains("warning  threads") && text.contains("killed by signal 6"), "{text}");
+}
+
+#[test]
+fn a_doctor_tells_an_engine_that_does_not_go_with_the_shim() {
+    for (engine, says) in [
+        ("unsigned dlcast_preload_version(void) { return 2; }", "speaks version 2"),
+        ("int other;", "offers the shim nothing"),
+        ("extern int nowhere(void); int (*used)(void) = nowhere;", "undefined symbol: nowhere"),
+    ] {
+        let (installed, program) = with_mpi(env!("DLCAST_BUILT_MPI"), 3);
+        installed.compile("lib/libdlcast.so", engine, &["-shared", "-fPIC"]);
+        let (code, told) = installed.doctor(&program);
+        let problems = finding(&told, "engine").into_iter().filter(|finding| finding["state"] == "problem");
+        let told: Vec<&str> = problems.map(|finding| finding["says"].as_str().unwrap()).collect();
+        assert!(told.len() == 1 && told[0].contains(says), "{told:?}");
+        assert_eq!(code, 1);
+    }
 }
 
 #[test]

@@ -510,6 +510,12 @@ pub(super) fn open_mpi(path: &Path) -> Result<unix::Library, String> {
     unsafe { unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_GLOBAL) }.map_err(|error| loader_text(&error))
 }
 
+/// Opens dlcast's own engine for [`super::probe`], as the shim does.
+pub(super) fn open_beside_mpi(path: &Path) -> Result<unix::Library, String> {
+    // SAFETY: the engine's initialisers, in a process that was started to run them.
+    unsafe { unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map_err(|error| loader_text(&error))
+}
+
 /// A further handle of a library that is open: no constructor runs.
 fn reopen(path: &Path, flags: OpenFlags) -> Option<unix::Library> {
     // SAFETY: RTLD_NOLOAD loads nothing; it finds the object that is open, or fails.

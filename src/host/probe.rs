@@ -26,6 +26,21 @@ pub fn version(mpi: &Path) -> Result<String, String> {
     Ok(String::from_utf8_lossy(&text).trim_end_matches('\0').to_string())
 }
 
+/// Opens dlcast's engine as the shim does, with the MPI there already, and asks for the version of what it offers the shim.
+///
+/// # Errors
+/// The loader's message, or what is missing.
+pub fn engine(engine: &Path) -> Result<u32, String> {
+    let library = super::dl::open_beside_mpi(engine)?;
+    // SAFETY: the type that dlcast's capi gives the function.
+    let version = unsafe { library.get::<unsafe extern "C" fn() -> u32>(b"dlcast_preload_version") };
+    let version = version.map_err(|_| "offers the shim nothing: it is of another version of dlcast".to_string())?;
+    // SAFETY: it may be called at any time.
+    let version = unsafe { version() };
+    std::mem::forget(library);
+    Ok(version)
+}
+
 /// Starts MPI as a single process that asks for MPI_THREAD_MULTIPLE, tells `provided` the level, and ends it.
 ///
 /// # Errors

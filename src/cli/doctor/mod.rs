@@ -36,6 +36,9 @@ pub struct Arguments {
     /// Start this MPI here, and tell what it says: for the child of a doctor
     #[arg(long, hide = true, value_name = "LIBMPI", conflicts_with_all = ["policy", "program"])]
     probe: Option<PathBuf>,
+    /// Open this engine beside it
+    #[arg(long, hide = true, value_name = "LIBDLCAST", requires = "probe")]
+    engine: Option<PathBuf>,
     /// A program as `dlcast run` would be given it; its arguments are not looked at
     #[arg(trailing_var_arg = true, value_name = "PROGRAM")]
     program: Vec<OsString>,
@@ -44,7 +47,7 @@ pub struct Arguments {
 /// Prints what was found; 1 if there is a problem.
 pub fn run(arguments: &Arguments) -> u8 {
     if let Some(mpi) = &arguments.probe {
-        return mpi::probe(mpi);
+        return mpi::probe(mpi, arguments.engine.as_deref());
     }
     if arguments.policy {
         return table::print(arguments.json);

@@ -19,6 +19,9 @@ const LAUNCHER_LIMIT: Duration = Duration::from_secs(10);
 
 const REBUILD: &str = "build dlcast with the program's MPI: its mpicc first in PATH, or MPICC";
 
+/// What shim and engine have agreed to speak (`dlcast_preload_version`).
+const ENGINE_VERSION: &str = "1";
+
 /// An MPI library that somebody needs.
 #[derive(Debug)]
 pub struct Mpi {
@@ -37,8 +40,15 @@ pub fn needed(needs: &[needs::Need]) -> Option<Mpi> {
     Some(Mpi { name: need.name.clone(), path, by: need.by.clone() })
 }
 
-/// Looks for the shim and the engine beside it; the MPI that the engine needs.
-pub fn engine(findings: &mut Findings) -> Option<Mpi> {
+/// dlcast's engine, and the MPI that it needs.
+#[derive(Debug)]
+pub struct Engine {
+    path: PathBuf,
+    mpi: Option<Mpi>,
+}
+
+/// Looks for the shim, and for the engine beside it.
+pub fn engine(findings: &mut Findings) -> Option<Engine> {
     findings.ok("dlcast", format!("built with {} ({})", vendor::BUILT_WITH, vendor::BUILT_FILE));
     let shim = match find_shim() {
         Ok(shim) => shim,
@@ -89,23 +99,23 @@ pub fn engine(findings: &mut Findings) -> Option<Mpi> {
                     findings.warning("engine", says, "build dlcast with the MPI of the programs");
                 }
             }
-            mpi
+            Some(Engine { path: engine, mpi })
         }
     }
 }
 
 /// Compares dlcast's MPI with the program's, and asks whichever the program would have.
-pub fn compare(findings: &mut Findings, engine: Option<&Mpi>, own: Option<&super::program::Own>) {
+pub fn compare(findings: &mut Findings, engine: Option<&Engine>, own: Option<&super::program::Own>) {
     let program = own.and_then(|own| own.mpi.as_ref());
     // A program that brings no MPI of its own may open one later, which is not known.
     let asked = match own {
         Some(_) => program,
-        None => engine,
+        None => engine.and_then(|engine| engine.mpi.as_ref()),
     };
-    let version = asked.and_then(|mpi| ask(findings, mpi));
+    let version = asked.and_then(|mpi| ask(findings, mpi, engine));
     // Said already, and better, if the versions differ.
     let agree = version.as_deref().is_none_or(vendor::is_of_the_build);
-    if let (Some(engine), Some(program)) = (engine, program)
+    if let (Some(engine), Some(program)) = (engine.and_then(|engine| engine.mpi.as_ref()), program)
         && engine.name != program.name
         && agree
         && !same_file(engine.path.as_deref(), program.path.as_deref())
@@ -123,7 +133,7 @@ fn same_file(one: Option<&Path>, other: Option<&Path>) -> bool {
 }
 
 /// What the MPI says of itself, from a child that has it.
-fn ask(findings: &mut Findings, mpi: &Mpi) -> Option<String> {
+fn ask(findings: &mut Findings, mpi: &Mpi, engine: Option<&Engine>) -> Option<String> {
     let path = mpi.path.as_ref()?;
     let shown = path.display();
     if let Some(variable) = config::launched() {
@@ -141,6 +151,11 @@ fn ask(findings: &mut Findings, mpi: &Mpi) -> Option<String> {
     let mut command = Command::new(command);
     // What is preloaded belongs to programs, not to this question.
     command.args(["doctor", "--probe"]).arg(path).env_remove(config::LD_PRELOAD);
+    // Two MPIs in a process are told elsewhere.
+    let engine = engine.filter(|engine| engine.mpi.as_ref().is_none_or(|its| its.name == mpi.name));
+    if let Some(engine) = engine {
+        command.arg("--engine").arg(&engine.path);
+    }
     let ended = match child::run(&mut command, LIMIT) {
         Ok(ended) => ended,
         Err(error) => {
@@ -159,6 +174,20 @@ fn ask(findings: &mut Findings, mpi: &Mpi) -> Option<String> {
             findings.problem("mpi", says, REBUILD);
         }
         None => {}
+    }
+    match value("engine") {
+        // Of an MPI of another version that is no news.
+        Some(answer) if answer != ENGINE_VERSION && version.as_deref().is_some_and(vendor::is_of_the_build) => {
+            let path = engine.map(|engine| engine.path.display().to_string()).unwrap_or_default();
+            let says = match answer.parse::<u32>() {
+                Ok(other) => {
+                    format!("{path} speaks version {other} of what the shim speaks in version {ENGINE_VERSION}")
+                }
+                Err(_) => format!("{path} cannot be used beside {shown}: {answer}"),
+            };
+            findings.problem("engine", says, "install dlcast again, all of it");
+        }
+        _ => {}
     }
     const LEVELS: [&str; 4] = ["SINGLE", "FUNNELED", "SERIALIZED", "MULTIPLE"];
     let failure = ended.failure(LIMIT);
@@ -183,10 +212,15 @@ fn ask(findings: &mut Findings, mpi: &Mpi) -> Option<String> {
 }
 
 /// The other side of [`ask`].
-pub fn probe(mpi: &Path) -> u8 {
+pub fn probe(mpi: &Path, engine: Option<&Path>) -> u8 {
     let told = probe::version(mpi).and_then(|version| {
         let words: Vec<&str> = vendor::short(&version).split_whitespace().collect();
         println!("version {}", words.join(" "));
+        match engine.map(probe::engine) {
+            None => {}
+            Some(Ok(version)) => println!("engine {version}"),
+            Some(Err(error)) => println!("engine {}", error.replace('\n', " ")),
+        }
         probe::thread_level(mpi, |level| println!("provided {level}"))
     });
     match told {

@@ -1,4 +1,4 @@
-"""Builds the Rust library and the `dlcast` command, and puts them into the wheel with the C headers."""
+"""Builds the Rust libraries and the `dlcast` command, and puts them into the wheel with the C headers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ class CustomBuildHook(BuildHookInterface[Any]):
         built = _cargo_build(repository, self.metadata.version)
         folder = Path(self.root, "dlcast", "_lib")
         headers = (repository / "include" / name for name in ("dlcast.h", "dlcast_plugin.h"))
-        for file in (built / "libdlcast.so", built / "dlcast", *headers):
+        libraries = (built / "libdlcast.so", built / "libdlcast_preload.so")
+        for file in (*libraries, built / "dlcast", *headers):
             _put(file, folder)
             build_data["force_include"][str(folder / file.name)] = f"dlcast/_lib/{file.name}"
         build_data["pure_python"] = False
@@ -47,7 +48,8 @@ def _cargo_build(repository: Path, version: str) -> Path:
     if crate["version"] != version:
         raise RuntimeError(f"the crate is dlcast {crate['version']}, but the Python package says {version}")
     debug = os.environ.get("DLCAST_PROFILE", "release") == "debug"
-    command = ["cargo", "build", "--locked", "--package=dlcast", "--lib", "--bins"]
+    packages = ["--package=dlcast", "--package=dlcast-preload"]
+    command = ["cargo", "build", "--locked", *packages, "--lib", "--bins"]
     subprocess.run(command + ([] if debug else ["--release"]), cwd=repository, check=True, stdout=sys.stderr)
     # cargo's own answer honours CARGO_TARGET_DIR and its configuration files.
     return Path(answer["target_directory"], "debug" if debug else "release")

@@ -1,15 +1,17 @@
 //! How the shim has to call dlopen so that it finds what the caller's own call would find.
 //!
-//! The loader looks a bare name up with the caller's search path, and takes the place of the call for the caller. Opened from here,
-//! a library comes by the shim's search path: the same one, unless the caller has a RUNPATH or an RPATH. With a RUNPATH, its folders
-//! are looked through here. An RPATH of a library also serves what is opened by that library: no call from here can do the same.
-//! Whatever is not certain is left to the caller's own call. Nothing is opened here but candidates, to read their ELF headers.
+//! The loader looks a bare name up with the caller's search path, and takes the place of the call for the caller; that is all it
+//! needs the caller for, unless the name has a `$` in it. So the caller's folders, which come before those that serve every
+//! object, are looked through here. Whatever is not certain is left to the caller's own call. Nothing is opened here but candidates,
+//! to read their ELF headers.
+//!
+//! The flags of the search path's entries would tell which folders are the system's, but glibc leaves them zero.
 
 use core::ffi::{CStr, c_char, c_uint, c_void};
 use core::ptr;
 
 use crate::next;
-use crate::objects::LinkMap;
+use crate::objects::{self, LinkMap};
 use crate::path::Path;
 
 /// Who has to open it, and as what.
@@ -21,10 +23,6 @@ pub enum Route {
     /// The shim, by this path.
     At(Path),
 }
-
-/// Flags of an entry (`<link.h>`): it is of an RPATH (glibc says RUNPATH for both), or one of the system's folders.
-const LA_SER_RUNPATH: c_uint = 0x04;
-const LA_SER_DEFAULT: c_uint = 0x40;
 
 /// Below a folder of the search path, the loader looks into these first, if the processor is so.
 #[cfg(target_arch = "x86_64")]
@@ -45,52 +43,54 @@ pub unsafe fn route(name: *const c_char, caller: *const c_void) -> Route {
     // SAFETY: promised by the caller.
     let name = unsafe { CStr::from_ptr(name) };
     let found = || {
-        let (caller, own) = (LinkMap::of(caller)?, next::own()?);
+        let caller = LinkMap::of(caller)?;
         if name.to_bytes().contains(&b'$') || !caller.is_in_base_namespace() {
-            return None;
-        }
-        let (theirs, ours) = (Search::of(caller)?, Search::of(own)?);
-        if theirs.is_same(&ours) {
-            return Some(Route::AsNamed);
-        }
-        if !caller.has_runpath() {
             return None;
         }
         if name.to_bytes().contains(&b'/') {
             return Some(Route::AsNamed);
         }
+        let (theirs, ours) = (Search::of(caller)?, Search::of(next::own()?)?);
         bare(name, &theirs, &ours)
     };
     found().unwrap_or(Route::OfCaller)
 }
 
-/// A bare name, for a caller with a RUNPATH. The loader first compares it with the names of what is loaded.
+/// A bare name. The loader first compares it with the names of what is loaded, then it looks into the caller's folders, then
+/// into those that are the same for every object (and into its cache, which stands before the last of them).
 fn bare(name: &CStr, theirs: &Search, ours: &Search) -> Option<Route> {
-    // SAFETY: opens nothing that is not there. It may also find what the shim's search path leads to.
-    let loaded = unsafe { next::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
-    if loaded.is_null() {
-        return match theirs.first(name)? {
-            Some(hit) => Some(Route::At(hit.path)),
-            // The system's folders are left, and the loader's cache, unless an RPATH of the program's comes before them.
-            None => (!ours.has_rpath()).then_some(Route::AsNamed),
-        };
+    let common = theirs.common(ours);
+    let (before, before_ours) = (theirs.count() - common, ours.count() - common);
+    if before == 0 && before_ours == 0 {
+        return Some(Route::AsNamed);
     }
-    // SAFETY: open until it is closed below.
-    let route = unsafe {
-        LinkMap::behind(loaded).and_then(|map| {
-            if map.soname() == Some(name) {
-                return Some(Route::AsNamed);
+    // The names themselves cannot be asked for: a dlopen with RTLD_NOLOAD would search, and add this name to what it finds.
+    let mut has_soname = false;
+    let mut namesakes = [None; 4];
+    let mut count = 0;
+    objects::each(|object| {
+        has_soname |= object.soname() == Some(name);
+        if file_name(object.name()) == name.to_bytes() {
+            if let Some(slot) = namesakes.get_mut(count) {
+                *slot = identity(object.name());
             }
-            // By another name, or by a search that may not be the caller's.
-            match theirs.first(name)? {
-                Some(hit) => (identity(map.name())? == hit.identity).then_some(Route::AsNamed),
-                None => (!ours.has_rpath()).then_some(Route::AsNamed),
-            }
-        })
+            count += 1;
+        }
+    });
+    if has_soname {
+        return Some(Route::AsNamed);
+    }
+    let Some(hit) = theirs.first(before, name)? else {
+        // The shim comes to the same, unless its own folders have one.
+        return (common > 0 && ours.first(before_ours, name)?.is_none()).then_some(Route::AsNamed);
     };
-    // SAFETY: opened above.
-    unsafe { next::dlclose(loaded) };
-    route
+    // Another file of that name may have been opened by the name alone, and then it is meant.
+    let is_only = namesakes.get(..count)?.iter().all(|namesake| *namesake == Some(hit.identity));
+    is_only.then_some(Route::At(hit.path))
+}
+
+fn file_name(path: &CStr) -> &[u8] {
+    path.to_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default()
 }
 
 /// What the loader opens first.
@@ -121,7 +121,8 @@ struct Header {
 #[repr(C)]
 struct Entry {
     folder: *const c_char,
-    flags: c_uint,
+    /// Zero.
+    _flags: c_uint,
 }
 
 impl Search {
@@ -141,33 +142,32 @@ impl Search {
         }
     }
 
-    /// The folders in order, with their flags.
-    fn entries(&self) -> impl Iterator<Item = (&CStr, c_uint)> {
-        // SAFETY: the loader has filled in as many entries as it says, behind the header, with names that lie behind them.
-        unsafe {
-            let first = self.0.add(1).cast::<Entry>();
-            (0..(*self.0).count as usize).map(move |at| {
-                let entry = &*first.add(at);
-                (CStr::from_ptr(entry.folder), entry.flags)
-            })
-        }
+    /// The folders in order, without those that stand twice at the beginning: an RPATH of the program serves what is loaded for
+    /// the program, and then once more whatever is in the process.
+    fn folders(&self) -> impl DoubleEndedIterator<Item = &CStr> + ExactSizeIterator {
+        // SAFETY: the loader has filled in the header, and as many entries behind it as it says.
+        let count = unsafe { (*self.0).count as usize };
+        let at = |at: usize| {
+            // SAFETY: an entry; its name lies behind the entries.
+            unsafe { CStr::from_ptr((*self.0.add(1).cast::<Entry>().add(at)).folder) }
+        };
+        let is_twice = |block: usize| (0..block).all(|folder| at(folder) == at(block + folder));
+        let first = (1..=count / 2).find(|block| is_twice(*block)).unwrap_or(0);
+        (first..count).map(at)
     }
 
-    fn is_same(&self, other: &Self) -> bool {
-        self.entries().eq(other.entries())
+    fn count(&self) -> usize {
+        self.folders().len()
     }
 
-    /// Whether an RPATH belongs to it; asked of the shim's own, which has no RUNPATH.
-    fn has_rpath(&self) -> bool {
-        self.entries().any(|(_, flags)| flags & LA_SER_RUNPATH != 0)
+    /// How many folders at the end are the same.
+    fn common(&self, other: &Self) -> usize {
+        self.folders().rev().zip(other.folders().rev()).take_while(|(one, other)| one == other).count()
     }
 
-    /// The first hit before the system's folders; none at all where it is not certain what the loader would do.
-    fn first(&self, name: &CStr) -> Option<Option<Hit>> {
-        for (folder, flags) in self.entries() {
-            if flags & LA_SER_DEFAULT != 0 {
-                continue;
-            }
+    /// The first hit in the first `count` folders; none at all where it is not certain what the loader would do.
+    fn first(&self, count: usize, name: &CStr) -> Option<Option<Hit>> {
+        for folder in self.folders().take(count) {
             if folder.to_bytes().first() != Some(&b'/') {
                 return None;
             }

@@ -6,7 +6,7 @@ use core::ffi::{CStr, c_int, c_void};
 use core::mem::transmute;
 use core::ptr;
 
-use crate::init::{Call, SUCCESS, coming_up, definition, going_down, is_raising, multiple};
+use crate::init::{Call, SUCCESS, coming_up, definition, going_down, is_raising, multiple, with_level};
 
 type Init = unsafe extern "C" fn(*mut c_int);
 type InitThread = unsafe extern "C" fn(*mut c_int, *mut c_int, *mut c_int);
@@ -62,16 +62,20 @@ unsafe fn init(init: &CStr, init_thread: &CStr, error: *mut c_int) {
     let mut ours = SUCCESS;
     let error = if error.is_null() { &raw mut ours } else { error };
     coming_up(|| {
-        // SAFETY: the types of these functions; what they write to lives as long as this call.
-        unsafe {
-            match Call::of(init, init_thread) {
-                Call::Plain(next) => transmute::<*mut c_void, Init>(next)(error),
-                Call::Threaded(next) => {
-                    let (mut required, mut provided) = (multiple(next), 0);
+        match Call::of(init, init_thread) {
+            // SAFETY: its type; what it writes to lives as long as this call.
+            Call::Plain(next) => with_level(|| unsafe {
+                transmute::<*mut c_void, Init>(next)(error);
+                ptr::read(error)
+            }),
+            Call::Threaded(next) => {
+                let (mut required, mut provided) = (multiple(next), 0);
+                // SAFETY: as above.
+                unsafe {
                     transmute::<*mut c_void, InitThread>(next)(&raw mut required, &raw mut provided, error);
+                    ptr::read(error)
                 }
             }
-            ptr::read(error)
         }
     });
 }

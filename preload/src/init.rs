@@ -14,8 +14,9 @@ use crate::{early, engine, environment, fork, guard, next, say, thread, waiting}
 /// MPI_SUCCESS of every MPI.
 pub const SUCCESS: c_int = 0;
 
-type Init = unsafe extern "C" fn(*mut c_int, *mut *mut *mut c_char) -> c_int;
-type InitThread = unsafe extern "C" fn(*mut c_int, *mut *mut *mut c_char, c_int, *mut c_int) -> c_int;
+type Arguments = *mut *mut *mut c_char;
+type Init = unsafe extern "C" fn(*mut c_int, Arguments) -> c_int;
+type InitThread = unsafe extern "C" fn(*mut c_int, Arguments, c_int, *mut c_int) -> c_int;
 type Finalize = unsafe extern "C" fn() -> c_int;
 
 /// `MPI_Init`.
@@ -23,17 +24,19 @@ type Finalize = unsafe extern "C" fn() -> c_int;
 /// # Safety
 /// As MPI_Init.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn MPI_Init(argc: *mut c_int, argv: *mut *mut *mut c_char) -> c_int {
-    let (init, init_thread) = (c"MPI_Init", c"MPI_Init_thread");
-    coming_up(|| match Call::of(init, init_thread) {
-        // SAFETY: MPI_Init's type and the program's arguments.
-        Call::Plain(next) => unsafe { transmute::<*mut c_void, Init>(next)(argc, argv) },
-        Call::Threaded(next) => {
-            let mut provided = 0;
-            // SAFETY: MPI_Init_thread's type and the program's arguments.
-            unsafe { transmute::<*mut c_void, InitThread>(next)(argc, argv, multiple(next), &raw mut provided) }
-        }
-    })
+unsafe extern "C" fn MPI_Init(argc: *mut c_int, argv: Arguments) -> c_int {
+    // SAFETY: promised by the program.
+    unsafe { init(c"MPI_Init", c"MPI_Init_thread", argc, argv) }
+}
+
+/// `PMPI_Init`, by which a profiling tool that was preloaded before the shim goes on.
+///
+/// # Safety
+/// As MPI_Init.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PMPI_Init(argc: *mut c_int, argv: Arguments) -> c_int {
+    // SAFETY: promised by the program.
+    unsafe { init(c"PMPI_Init", c"PMPI_Init_thread", argc, argv) }
 }
 
 /// `MPI_Init_thread`.
@@ -43,16 +46,27 @@ unsafe extern "C" fn MPI_Init(argc: *mut c_int, argv: *mut *mut *mut c_char) -> 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn MPI_Init_thread(
     argc: *mut c_int,
-    argv: *mut *mut *mut c_char,
+    argv: Arguments,
     required: c_int,
     provided: *mut c_int,
 ) -> c_int {
-    coming_up(|| {
-        let next = definition(c"MPI_Init_thread");
-        let required = if is_raising() { multiple(next) } else { required };
-        // SAFETY: MPI_Init_thread's type and the program's arguments.
-        unsafe { transmute::<*mut c_void, InitThread>(next)(argc, argv, required, provided) }
-    })
+    // SAFETY: promised by the program.
+    unsafe { init_thread(c"MPI_Init_thread", argc, argv, required, provided) }
+}
+
+/// `PMPI_Init_thread`, see [`PMPI_Init`].
+///
+/// # Safety
+/// As MPI_Init_thread.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PMPI_Init_thread(
+    argc: *mut c_int,
+    argv: Arguments,
+    required: c_int,
+    provided: *mut c_int,
+) -> c_int {
+    // SAFETY: promised by the program.
+    unsafe { init_thread(c"PMPI_Init_thread", argc, argv, required, provided) }
 }
 
 /// `MPI_Finalize`.
@@ -61,9 +75,45 @@ unsafe extern "C" fn MPI_Init_thread(
 /// As MPI_Finalize.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn MPI_Finalize() -> c_int {
+    // SAFETY: promised by the program.
+    unsafe { finalize(c"MPI_Finalize") }
+}
+
+/// `PMPI_Finalize`, see [`PMPI_Init`].
+///
+/// # Safety
+/// As MPI_Finalize.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn PMPI_Finalize() -> c_int {
+    // SAFETY: promised by the program.
+    unsafe { finalize(c"PMPI_Finalize") }
+}
+
+unsafe fn init(name: &CStr, threaded: &CStr, argc: *mut c_int, argv: Arguments) -> c_int {
+    coming_up(|| match Call::of(name, threaded) {
+        // SAFETY: MPI_Init's type and the program's arguments.
+        Call::Plain(next) => with_level(|| unsafe { transmute::<*mut c_void, Init>(next)(argc, argv) }),
+        Call::Threaded(next) => {
+            let mut provided = 0;
+            // SAFETY: MPI_Init_thread's type and the program's arguments.
+            unsafe { transmute::<*mut c_void, InitThread>(next)(argc, argv, multiple(next), &raw mut provided) }
+        }
+    })
+}
+
+unsafe fn init_thread(name: &CStr, argc: *mut c_int, argv: Arguments, required: c_int, provided: *mut c_int) -> c_int {
+    coming_up(|| {
+        let next = definition(name);
+        let required = if is_raising() { multiple(next) } else { required };
+        // SAFETY: MPI_Init_thread's type and the program's arguments.
+        unsafe { transmute::<*mut c_void, InitThread>(next)(argc, argv, required, provided) }
+    })
+}
+
+unsafe fn finalize(name: &CStr) -> c_int {
     going_down();
     // SAFETY: MPI_Finalize's type.
-    unsafe { transmute::<*mut c_void, Finalize>(definition(c"MPI_Finalize"))() }
+    unsafe { transmute::<*mut c_void, Finalize>(definition(name))() }
 }
 
 /// How to call an MPI_Init.
@@ -75,7 +125,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// The next definition of `init`, or that of `init_thread` in its place; sets the environment where neither can be told more.
+    /// The next definition of `init`, or that of `init_thread` in its place.
     pub fn of(init: &CStr, init_thread: &CStr) -> Self {
         let plain = definition(init);
         if !is_raising() {
@@ -115,7 +165,7 @@ pub fn multiple(definition: *const c_void) -> c_int {
 pub fn coming_up(init: impl FnOnce() -> c_int) -> c_int {
     let thread = thread::this();
     thread.starting.set(thread.starting.get() + 1);
-    let code = if is_raising() && thread.starting.get() == 1 { with_level(init) } else { init() };
+    let code = init();
     if code == SUCCESS && thread.starting.get() == 1 && state::advance(State::Early, State::Starting) {
         start();
     }
@@ -132,8 +182,11 @@ pub fn going_down() {
     }
 }
 
-/// Calls `init` with the variables by which Open MPI's and MPICH's MPI_Init take a thread level.
-fn with_level(init: impl FnOnce() -> c_int) -> c_int {
+/// Calls an MPI_Init as it stands; a first one with the variables by which Open MPI's and MPICH's take a thread level.
+pub fn with_level(init: impl FnOnce() -> c_int) -> c_int {
+    if !is_raising() {
+        return init();
+    }
     const LEVELS: [(&CStr, &CStr); 2] =
         [(c"OMPI_MPI_THREAD_LEVEL", c"3"), (c"MPIR_CVAR_DEFAULT_THREAD_LEVEL", c"MPI_THREAD_MULTIPLE")];
     let before = LEVELS.map(|(name, _)| environment::value(name));

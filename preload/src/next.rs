@@ -9,7 +9,7 @@ use core::mem::transmute;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
-use crate::objects::LinkMap;
+use crate::objects::{self, LinkMap};
 
 /// A definition that is looked for once.
 pub struct Next {
@@ -89,11 +89,12 @@ pub fn definition(name: &CStr, caller: *const c_void) -> *mut c_void {
     // SAFETY: a C string; the result is an address or null.
     let mut found = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     if found.is_null() {
-        found = LinkMap::of(caller).map_or(ptr::null_mut(), |map| in_scope_of(map, name));
-        let mut rest = own().and_then(LinkMap::next);
-        while let (true, Some(map)) = (found.is_null(), rest) {
-            found = in_scope_of(map, name);
-            rest = map.next();
+        let of_caller = LinkMap::of(caller).map(LinkMap::name);
+        found = of_caller.map_or(ptr::null_mut(), |path| in_scope_of(path, name));
+        if found.is_null()
+            && let Some(later) = Later::list()
+        {
+            found = later.paths().map(|path| in_scope_of(path, name)).find(|found| !found.is_null()).unwrap_or(found);
         }
         dlerror();
     }
@@ -111,8 +112,8 @@ pub fn is_same_object(one: *const c_void, other: *const c_void) -> bool {
 }
 
 /// What an object or one of those it needs defines; the shim's own definitions do not count.
-fn in_scope_of(map: &LinkMap, name: &CStr) -> *mut c_void {
-    let path = if map.name().is_empty() { ptr::null() } else { map.name().as_ptr() };
+fn in_scope_of(path: &CStr, name: &CStr) -> *mut c_void {
+    let path = if path.is_empty() { ptr::null() } else { path.as_ptr() };
     // SAFETY: opens nothing that is not there; the definition stays where it is, for the program holds the object.
     unsafe {
         let handle = dlopen(path, libc::RTLD_LAZY | libc::RTLD_NOLOAD);
@@ -123,5 +124,60 @@ fn in_scope_of(map: &LinkMap, name: &CStr) -> *mut c_void {
         dlclose(handle);
         let is_own = is_same_object(found, (&raw const DLOPEN).cast());
         if is_own { ptr::null_mut() } else { found }
+    }
+}
+
+/// The paths of the objects that were loaded after the shim, one after the other, on the heap: a list of its own, because the loader's
+/// may change under other threads.
+struct Later {
+    bytes: *mut u8,
+    length: usize,
+}
+
+impl Later {
+    fn list() -> Option<Self> {
+        let own = own()?;
+        let mut list = Self { bytes: ptr::null_mut(), length: 0 };
+        let mut is_later = false;
+        objects::each(|object| {
+            if is_later && !object.name().is_empty() {
+                list.push(object.name());
+            }
+            is_later |= own.is(object);
+        });
+        Some(list)
+    }
+
+    fn push(&mut self, path: &CStr) {
+        let path = path.to_bytes_with_nul();
+        // SAFETY: our own memory, as long as it has to be; without memory the path is left out.
+        unsafe {
+            let bytes = libc::realloc(self.bytes.cast(), self.length + path.len()).cast::<u8>();
+            if !bytes.is_null() {
+                bytes.add(self.length).copy_from_nonoverlapping(path.as_ptr(), path.len());
+                self.bytes = bytes;
+                self.length += path.len();
+            }
+        }
+    }
+
+    fn paths(&self) -> impl Iterator<Item = &CStr> {
+        let mut at = 0;
+        core::iter::from_fn(move || {
+            if at >= self.length {
+                return None;
+            }
+            // SAFETY: C strings one after the other, up to the length.
+            let path = unsafe { CStr::from_ptr(self.bytes.add(at).cast()) };
+            at += path.count_bytes() + 1;
+            Some(path)
+        })
+    }
+}
+
+impl Drop for Later {
+    fn drop(&mut self) {
+        // SAFETY: from realloc, or null, and ours alone.
+        unsafe { libc::free(self.bytes.cast()) };
     }
 }

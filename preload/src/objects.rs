@@ -26,7 +26,6 @@ struct Dynamic {
 const DT_NULL: i64 = 0;
 const DT_STRTAB: i64 = 5;
 const DT_SONAME: i64 = 14;
-const DT_RUNPATH: i64 = 29;
 const RTLD_DL_LINKMAP: c_int = 2;
 
 impl LinkMap {
@@ -70,12 +69,6 @@ impl LinkMap {
         unsafe { CStr::from_ptr(self.name) }
     }
 
-    /// The record after this one, in the order of loading.
-    pub fn next(&self) -> Option<&'static Self> {
-        // SAFETY: the loader links records to records, or to nothing.
-        unsafe { self.next.as_ref() }
-    }
-
     /// Whether it is among the objects that the program was started with, where the shim is, and not in a dlmopen's world.
     pub fn is_in_base_namespace(&self) -> bool {
         let mut namespace: libc::c_long = -1;
@@ -84,23 +77,26 @@ impl LinkMap {
         told && namespace == libc::LM_ID_BASE
     }
 
-    /// Whether it has a DT_RUNPATH.
-    pub fn has_runpath(&self) -> bool {
-        self.entry(DT_RUNPATH).is_some()
-    }
-
     /// Its DT_SONAME.
     pub fn soname(&self) -> Option<&CStr> {
-        let (table, offset) = (self.entry(DT_STRTAB)?, self.entry(DT_SONAME)?);
-        // The loader has relocated the address, except where the section is read-only (the vdso).
-        let table = if table < self.base { table + self.base } else { table };
-        // SAFETY: the object's own string table, mapped as long as the object.
-        Some(unsafe { CStr::from_ptr(ptr::with_exposed_provenance(table + offset)) })
+        // SAFETY: the object's own section, mapped as long as the object.
+        unsafe { soname(self.base, self.dynamic) }
     }
 
-    fn entry(&self, tag: i64) -> Option<usize> {
-        let mut entry = self.dynamic;
-        // SAFETY: the section ends with DT_NULL, and is mapped as long as the object.
+    /// Whether an object of a visit is this one.
+    pub fn is(&self, object: &Object<'_>) -> bool {
+        self.base == object.0.dlpi_addr as usize
+    }
+}
+
+/// The DT_SONAME in a dynamic section.
+///
+/// # Safety
+/// It is the section of the object at this base, which stays mapped.
+unsafe fn soname<'a>(base: usize, dynamic: *const Dynamic) -> Option<&'a CStr> {
+    let value = |tag| {
+        let mut entry = dynamic;
+        // SAFETY: the section ends with DT_NULL.
         while let Some(this) = unsafe { entry.as_ref() } {
             match this.tag {
                 DT_NULL => break,
@@ -110,7 +106,67 @@ impl LinkMap {
             }
         }
         None
+    };
+    let (table, offset) = (value(DT_STRTAB)?, value(DT_SONAME)?);
+    // The loader has relocated the address, except where the section is read-only (the vdso).
+    let table = if table < base { table + base } else { table };
+    // SAFETY: the object's own string table.
+    Some(unsafe { CStr::from_ptr(ptr::with_exposed_provenance(table + offset)) })
+}
+
+/// An object during a visit of all.
+pub struct Object<'a>(&'a libc::dl_phdr_info);
+
+impl Object<'_> {
+    /// The path under which it was opened; empty for the program.
+    pub fn name(&self) -> &CStr {
+        if self.0.dlpi_name.is_null() {
+            return c"";
+        }
+        // SAFETY: the loader keeps a C string as long as the record.
+        unsafe { CStr::from_ptr(self.0.dlpi_name) }
     }
+
+    /// Its DT_SONAME.
+    pub fn soname(&self) -> Option<&CStr> {
+        let base = self.0.dlpi_addr as usize;
+        let section = self.segments().find(|segment| segment.p_type == libc::PT_DYNAMIC)?;
+        // SAFETY: the object's own section.
+        unsafe { soname(base, ptr::with_exposed_provenance(base + section.p_vaddr as usize)) }
+    }
+
+    /// From its first address to its last.
+    fn range(&self) -> (usize, usize) {
+        let loaded = self.segments().filter(|segment| segment.p_type == libc::PT_LOAD);
+        loaded.fold((usize::MAX, 0), |(low, high), segment| {
+            let start = self.0.dlpi_addr as usize + segment.p_vaddr as usize;
+            (low.min(start), high.max(start + segment.p_memsz as usize))
+        })
+    }
+
+    fn segments(&self) -> impl Iterator<Item = &libc::Elf64_Phdr> {
+        // SAFETY: as many program headers as the loader says.
+        (0..usize::from(self.0.dlpi_phnum)).map(|at| unsafe { &*self.0.dlpi_phdr.add(at) })
+    }
+}
+
+/// Visits all objects, in the order of loading. The loader's list stays as it is meanwhile: nothing may be opened or closed.
+pub fn each(mut visit: impl FnMut(&Object<'_>)) {
+    unsafe extern "C" fn call<F: FnMut(&Object<'_>)>(
+        info: *mut libc::dl_phdr_info,
+        _size: usize,
+        data: *mut c_void,
+    ) -> c_int {
+        // SAFETY: the loader's description of an object, and the visitor, both during this call.
+        let (info, visit) = unsafe { (&*info, &mut *data.cast::<F>()) };
+        visit(&Object(info));
+        0
+    }
+    fn with<F: FnMut(&Object<'_>)>(visit: &mut F) {
+        // SAFETY: the callback gets what it is given here, during this call.
+        unsafe { libc::dl_iterate_phdr(Some(call::<F>), ptr::from_mut(visit).cast()) };
+    }
+    with(&mut visit);
 }
 
 /// Where an object or a function lies; empty until it is found.
@@ -144,12 +200,12 @@ impl Range {
 
     /// Becomes the object that holds an address; stays as it was where there is none.
     pub fn set_to_object_of(&self, address: *const c_void) {
-        let mut sought = Sought { address: address.addr(), range: None };
-        // SAFETY: the callback gets what it is given here, during this call.
-        unsafe { libc::dl_iterate_phdr(Some(visit), (&raw mut sought).cast()) };
-        if let Some((start, end)) = sought.range {
-            self.set(start, end);
-        }
+        each(|object| {
+            let (start, end) = object.range();
+            if (start..end).contains(&address.addr()) {
+                self.set(start, end);
+            }
+        });
     }
 }
 
@@ -157,29 +213,4 @@ impl Range {
 pub fn loader_base() -> usize {
     // SAFETY: reads the auxiliary vector.
     unsafe { libc::getauxval(libc::AT_BASE) as usize }
-}
-
-struct Sought {
-    address: usize,
-    range: Option<(usize, usize)>,
-}
-
-unsafe extern "C" fn visit(info: *mut libc::dl_phdr_info, _size: usize, data: *mut c_void) -> c_int {
-    // SAFETY: the loader's description of an object, and the value of `set_to_object_of`, both during this call.
-    let (info, sought) = unsafe { (&*info, &mut *data.cast::<Sought>()) };
-    let (mut low, mut high) = (usize::MAX, 0);
-    for at in 0..usize::from(info.dlpi_phnum) {
-        // SAFETY: one of the object's program headers.
-        let segment = unsafe { &*info.dlpi_phdr.add(at) };
-        if segment.p_type == libc::PT_LOAD {
-            let start = info.dlpi_addr as usize + segment.p_vaddr as usize;
-            low = low.min(start);
-            high = high.max(start + segment.p_memsz as usize);
-        }
-    }
-    if !(low..high).contains(&sought.address) {
-        return 0;
-    }
-    sought.range = Some((low, high));
-    1
 }

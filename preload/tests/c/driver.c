@@ -4,10 +4,13 @@
      thread LEVEL                MPI_Init_thread
      open FLAGS NAME             dlopen; FLAGS of l(azy) n(ow) g(lobal) o(noload) d(eepbind), NAME may be NULL
      via FLAGS NAME              the same, by the last opened library that exports caller_open
+     import NAME                 the same, inside a function of CPython's name
      close | call SYMBOL         of the last handle
      error                       dlerror
-     objects                     what is loaded, in order, and its SONAME-less names
-     cd FOLDER | move FROM TO | print VARIABLE | sh COMMAND | fork */
+     objects                     what is loaded, in order
+     cd FOLDER | print VARIABLE | sh COMMAND
+     fork                        the rest happens in a child
+     barrier | alltoallw | inits of the fake MPI */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <link.h>
@@ -17,11 +20,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#ifdef WITHOUT_MPI
+#define MPI_Init(argc, argv) -1
+#define MPI_Init_thread(argc, argv, required, provided) -1
+#define MPI_Finalize() -1
+#define MPI_Barrier(comm) -1
+#define MPI_Alltoallw(a, b, c, d, e, f, g, h, comm) -1
+#else
 int MPI_Init(int *argc, char ***argv);
 int MPI_Init_thread(int *argc, char ***argv, int required, int *provided);
 int MPI_Finalize(void);
 int MPI_Barrier(int comm);
 int MPI_Alltoallw(const void *a, const int *b, const int *c, const int *d, void *e, const int *f, const int *g, const int *h, int comm);
+#endif
 
 static void *handles[64];
 static int count;
@@ -55,6 +66,14 @@ static void objects(void) {
         if (!strstr(map->l_name, "libdlcast")) printf("  %s\n", map->l_name);
 }
 
+/* Stands for CPython's, inside which nothing may wait. */
+void *PyImport_ImportModuleLevelObject(const char *name);
+__attribute__((noinline)) void *PyImport_ImportModuleLevelObject(const char *name) {
+    void *handle = dlopen(name, RTLD_NOW);
+    __asm__ volatile("" ::: "memory");
+    return handle;
+}
+
 int main(int argc, char **argv) {
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (char **word = argv + 1; word < argv + argc; word++) {
@@ -81,7 +100,11 @@ int main(int argc, char **argv) {
             int flags = flags_of(*++word);
             void *(*open)(const char *, int) = NULL;
             for (int at = count; at-- && !open;) open = (void *(*)(const char *, int))dlsym(handles[at], "caller_open");
-            opened(*++word, open(*word, flags));
+            const char *name = *++word;
+            opened(name, open(name, flags));
+        } else if (!strcmp(*word, "import")) {
+            const char *name = *++word;
+            opened(name, PyImport_ImportModuleLevelObject(name));
         } else if (!strcmp(*word, "close")) {
             printf("close: %d\n", dlclose(last));
             count--;
@@ -98,16 +121,12 @@ int main(int argc, char **argv) {
             objects();
         } else if (!strcmp(*word, "cd")) {
             printf("cd: %d\n", chdir(*++word));
-        } else if (!strcmp(*word, "move")) {
-            printf("move: %d\n", rename(word[1], word[2]));
-            word += 2;
         } else if (!strcmp(*word, "print")) {
             const char *value = getenv(*++word);
             printf("%s=%s\n", *word, value ? value : "(not set)");
         } else if (!strcmp(*word, "sh")) {
             if (system(*++word)) printf("sh: failed\n");
         } else if (!strcmp(*word, "fork")) {
-            /* The rest happens in a child; the parent waits for it. */
             pid_t child = fork();
             if (child) {
                 waitpid(child, NULL, 0);

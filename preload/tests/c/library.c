@@ -1,10 +1,18 @@
 /* A library: value() tells which one it is. With NESTED, its constructor opens that; with CALLS, it uses another's function; with
-   CALLER, it exports its own dlopen. */
+   CALLER, it exports its own dlopen; QUIET, it prints nothing. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>
 
 static void *nested;
+
+static void say(const char *what) {
+#ifdef QUIET
+    (void)what;
+#else
+    printf("%s %d\n", what, VALUE);
+#endif
+}
 
 #ifdef CALLS
 int CALLS(void);
@@ -22,13 +30,13 @@ void *caller_open(const char *name, int flags) { return dlopen(name, flags); }
 #endif
 
 __attribute__((constructor)) static void up(void) {
-    printf("up %d\n", VALUE);
+    say("up");
 #ifdef NESTED
     nested = dlopen(NESTED, RTLD_NOW);
     if (!nested) printf("nested: %s\n", dlerror());
 #endif
 }
 __attribute__((destructor)) static void down(void) {
-    printf("down %d\n", VALUE);
+    say("down");
     if (nested) dlclose(nested);
 }

@@ -45,7 +45,7 @@ impl Stage {
         self.path("dlcast/libdlcast_preload.so")
     }
 
-    /// Compiles a source of tests/c; paths in options are of the folder where they begin with `@`.
+    /// Compiles a source of tests/c; paths in options are of the folder where they begin with `@/`.
     pub fn cc(&self, source: &str, to: &str, options: &[&str]) {
         self.compile("cc", source, to, options);
     }
@@ -74,9 +74,9 @@ impl Stage {
         self.cc("driver.c", "driver", &[&[mpi.as_str()], options].concat());
     }
 
-    /// `@` is the folder.
+    /// `@/` is the folder.
     fn expand(&self, text: &str) -> String {
-        text.replace('@', self.folder.path().to_str().unwrap())
+        text.replace("@/", &self.path(""))
     }
 
     /// Runs `words` in the folder, with `KEY=VALUE` in front as environment.

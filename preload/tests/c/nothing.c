@@ -1,0 +1,2 @@
+/* What a library is that has lost its functions. */
+int nothing;

@@ -44,11 +44,11 @@ pub fn of(object: &Path) -> Result<Vec<Need>, String> {
             entries.iter().filter_map(|entry| folder(entry, &reader.path)).collect()
         };
         let runpath = folders(&reader.elf.runpath);
-        // An object with RUNPATH has no RPATH, nor those above it for its own needs.
-        let rpath = match reader.elf.runpath.is_empty() {
-            true => folders(&reader.elf.rpath).into_iter().chain(reader.inherited.clone()).collect(),
-            false => Vec::new(),
-        };
+        // An object with RUNPATH has no RPATH, and takes none of those above it; what it brings along does.
+        let has_runpath = !reader.elf.runpath.is_empty();
+        let own = if has_runpath { Vec::new() } else { folders(&reader.elf.rpath) };
+        let chain: Vec<PathBuf> = own.into_iter().chain(reader.inherited.clone()).collect();
+        let rpath = if has_runpath { &[][..] } else { &chain[..] };
         let mut found_here = Vec::new();
         for name in &reader.elf.needed {
             if !seen.insert(name.clone()) {
@@ -56,14 +56,14 @@ pub fn of(object: &Path) -> Result<Vec<Need>, String> {
             }
             let found = match name.contains('/') {
                 true => Ok(PathBuf::from(name)),
-                false => search::find_for(name, &rpath, &runpath),
+                false => search::find_for(name, rpath, &runpath),
             };
             if let Ok(path) = &found
                 && let Ok(elf) = read(path)
             {
                 // A later need of that name is met by it.
                 seen.extend(elf.soname.clone());
-                found_here.push(Reader { path: path.clone(), elf, inherited: rpath.clone() });
+                found_here.push(Reader { path: path.clone(), elf, inherited: chain.clone() });
             }
             needs.push(Need { name: name.clone(), by: reader.path.clone(), found });
         }
@@ -88,4 +88,78 @@ fn folder(entry: &str, object: &Path) -> Option<PathBuf> {
     let origin = object.parent()?.to_str()?;
     let entry = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin);
     (!entry.is_empty() && !entry.contains('$')).then(|| entry.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    fn compile(out: &Path, flags: &[String]) {
+        std::fs::create_dir_all(out.parent().unwrap()).unwrap();
+        let source = out.with_extension("c");
+        std::fs::write(&source, "int main(void) { return 0; }").unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-fPIC", "-Wl,--no-as-needed", "-o"]).arg(out).arg(&source).args(flags);
+        let output = cc.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// A program that needs liba, which needs libb; both in folders of their own.
+    fn program(folder: &Path, tag: &str, of_a: &str) -> Vec<(String, Option<PathBuf>)> {
+        let (a, b) = (folder.join("a/libdlcasta.so"), folder.join("b/libdlcastb.so"));
+        let path = |path: &Path| path.display().to_string();
+        compile(&b, &["-shared".into()]);
+        compile(&a, &["-shared".into(), format!("-L{}", path(&folder.join("b"))), "-ldlcastb".into(), of_a.into()]);
+        let dirs = [format!("-L{}", path(&folder.join("a"))), format!("-Wl,-rpath-link,{}", path(&folder.join("b")))];
+        let rpath = format!("-Wl,{tag},-rpath,$ORIGIN/a:${{ORIGIN}}/b");
+        compile(&folder.join("program"), &[&dirs[..], &["-ldlcasta".into(), rpath]].concat());
+        let needs = of(&folder.join("program")).unwrap();
+        needs.into_iter().map(|need| (need.name, need.found.ok())).collect()
+    }
+
+    fn found<'a>(needs: &'a [(String, Option<PathBuf>)], name: &str) -> &'a Option<PathBuf> {
+        &needs.iter().find(|(known, _)| known == name).unwrap().1
+    }
+
+    #[test]
+    fn rpath_counts_for_what_comes_along_and_runpath_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().canonicalize().unwrap();
+        let needs = program(&folder, "--disable-new-dtags", "-g");
+        assert_eq!(*found(&needs, "libdlcasta.so"), Some(folder.join("a/libdlcasta.so")));
+        assert_eq!(*found(&needs, "libdlcastb.so"), Some(folder.join("b/libdlcastb.so")));
+        assert!(found(&needs, "libc.so.6").is_some());
+        let names: Vec<&String> = needs.iter().map(|(name, _)| name).collect();
+        assert!(names[0] == "libdlcasta.so" && names.iter().filter(|name| **name == "libc.so.6").count() == 1);
+
+        let needs = program(&folder, "--enable-new-dtags", "-g");
+        assert_eq!(*found(&needs, "libdlcasta.so"), Some(folder.join("a/libdlcasta.so")));
+        assert_eq!(*found(&needs, "libdlcastb.so"), None);
+        // A RUNPATH of its own is what it takes.
+        let needs = program(&folder, "--enable-new-dtags", "-Wl,--enable-new-dtags,-rpath,$ORIGIN/../b");
+        assert_eq!(*found(&needs, "libdlcastb.so"), Some(folder.join("a/../b/libdlcastb.so")));
+        // And it turns the RPATH of the program off.
+        let needs = program(&folder, "--disable-new-dtags", "-Wl,--enable-new-dtags,-rpath,/nowhere");
+        assert_eq!(*found(&needs, "libdlcastb.so"), None);
+    }
+
+    /// ld.so itself has the last word.
+    #[test]
+    fn what_is_found_is_what_ld_so_takes() {
+        let program = Path::new("/bin/sh");
+        let told = Command::new("ldd").arg(program).output().unwrap();
+        let told = String::from_utf8_lossy(&told.stdout).into_owned();
+        let needs = of(program).unwrap();
+        assert!(!needs.is_empty());
+        for need in needs {
+            let path = need.found.unwrap();
+            let same = |line: &str| {
+                line.split_whitespace().any(|word| {
+                    word.starts_with('/') && std::fs::canonicalize(word).ok() == std::fs::canonicalize(&path).ok()
+                })
+            };
+            assert!(told.lines().any(same), "{} is not in\n{told}", path.display());
+        }
+    }
 }

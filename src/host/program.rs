@@ -169,3 +169,50 @@ fn start(path: &Path) -> Start {
         Err(error) => Start::Unknown(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(folder: &Path, name: &str, text: &str, mode: u32) -> PathBuf {
+        std::fs::create_dir_all(folder).unwrap();
+        let path = folder.join(name);
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        path
+    }
+
+    #[test]
+    fn a_file_that_may_not_be_started_is_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let folders = ["a", "b", "c"].map(|name| dir.path().join(name));
+        put(&folders[0], "tool", "", 0o644);
+        std::fs::create_dir_all(folders[1].join("tool")).unwrap();
+        let denied = find("tool".as_ref(), &folders).unwrap_err();
+        assert!(matches!(&denied, NoProgram::Denied { path, .. } if path.starts_with(&folders[0])), "{denied}");
+        let good = put(&folders[2], "tool", "", 0o755);
+        assert_eq!(find("tool".as_ref(), &folders).unwrap(), good);
+        assert!(matches!(find("other".as_ref(), &folders), Err(NoProgram::Missing { .. })));
+        assert!(matches!(find("".as_ref(), &folders), Err(NoProgram::Missing { .. })));
+    }
+
+    #[test]
+    fn scripts_are_followed_to_what_runs_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let bin = dir.path().join("bin");
+        let folders = [bin.clone(), "/bin".into()];
+        let inner = put(&bin, "inner", "#! /bin/sh -e\n", 0o755);
+        for (line, run_by) in
+            [("#!/usr/bin/env -S A=b inner --odd", inner.clone()), ("#!/usr/bin/env inner", inner.clone())]
+        {
+            let outer = put(&bin, "outer", line, 0o755);
+            let program = look(&outer, &folders);
+            assert_eq!(program.chain, [outer, run_by, "/bin/sh".into()], "{line}");
+            assert_eq!(program.start, Start::Dynamic);
+        }
+        // In a circle it comes to an end, as in the kernel.
+        let circle = bin.join("circle");
+        put(&bin, "circle", &format!("#!{}\n", circle.display()), 0o755);
+        assert!(look(&circle, &folders).chain.len() <= 7);
+    }
+}

@@ -39,8 +39,9 @@
 #define DLCAST_MPI 5
 
 /*
- Called from inside a constructor, a callback or a module body that a call runs: recorded, not waited for, and carried
- out before that call returns. (dlcast_sync there does nothing.)
+ Called inside a constructor, dlopen, an import or a callback, whoever began it, where nothing may wait for other ranks:
+ recorded. What a dlcast call runs is carried out before that call returns, anything else by the next one.
+ dlcast_load_global has opened its library on this rank; dlcast_sync does nothing.
  */
 #define DLCAST_NESTED 6
 
@@ -177,8 +178,8 @@ typedef struct {
  (capacity bytes, "" at entry) says why. The payload is lent during the call. It must not throw.
 
  A callback may call, on the thread that runs it: dlcast_record_*; dlcast_load_global, dlcast_import_global,
- dlcast_register_global and dlcast_register_code, which give DLCAST_NESTED at once (handles are not written) and are
- carried out before the outer call returns; dlcast_task_* and dlcast_code_*, which are local. If what it asks for fails,
+ dlcast_register_global and dlcast_register_code, which give DLCAST_NESTED at once and are carried out before the outer
+ call returns; dlcast_task_* and dlcast_code_*, which are local. If what it asks for fails,
  so does it. It must not wait for other ranks, which may be elsewhere: dlcast_sync, and dlcast_attach on a communicator
  without a session, are refused.
  */
@@ -269,7 +270,8 @@ dlcast_status dlcast_session_info(dlcast_session session, int32_t *rank, int32_t
 /*
  Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
  with the union. flags: as for dlopen; 0 means RTLD_NOW|RTLD_LOCAL. handle, if not null, receives a handle for dlsym
- and dlclose; with DLCAST_NESTED it is left as it is.
+ and dlclose. With DLCAST_NESTED the library is open on this rank alone so far, and handle is good; where it cannot be
+ opened here, handle is null, dlcast_last_error says why, and the round will fail it on all ranks.
 
  # Safety
  `path` is a C string; `handle` is null or points to a pointer.

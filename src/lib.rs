@@ -70,7 +70,7 @@ pub use code::{CodePlace, CodeRef};
 pub use comm::mpi::UserComm;
 pub use config::{Mode, Timeout};
 pub use error::{Missed, Phase, RankFailure, Undone};
-pub use host::dl::Library;
+pub use host::dl::{Library, LocalLibrary};
 pub use identity::Identity;
 pub use registry::{Task, TaskError};
 pub use request::OpenFlags;

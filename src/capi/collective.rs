@@ -4,12 +4,13 @@ use std::ffi::{CString, c_char, c_void};
 use std::sync::LazyLock;
 
 use super::translate::{
-    self, LAST_ERROR, LAST_REPORT, c_text, carry_out, invalid, options, put, report, run, session_to_call, text,
+    self, LAST_ERROR, LAST_REPORT, c_text, carry_out, fail, invalid, options, put, report, run, say, session_to_call,
+    text,
 };
 use super::types::*;
 use crate::comm::mpi::UserComm;
-use crate::request::Request;
-use crate::session::{Session, attach, record};
+use crate::request::{OpenFlags, Request};
+use crate::session::{CallError, Session, attach, record};
 
 /// The version of the library, "0.1.0".
 #[unsafe(no_mangle)]
@@ -89,7 +90,8 @@ pub unsafe extern "C" fn dlcast_session_info(session: dlcast_session, rank: *mut
 
 /// Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
 /// with the union. flags: as for dlopen; 0 means RTLD_NOW|RTLD_LOCAL. handle, if not null, receives a handle for dlsym
-/// and dlclose; with DLCAST_NESTED it is left as it is.
+/// and dlclose. With DLCAST_NESTED the library is open on this rank alone so far, and handle is good; where it cannot be
+/// opened here, handle is null, dlcast_last_error says why, and the round will fail it on all ranks.
 ///
 /// # Safety
 /// `path` is a C string; `handle` is null or points to a pointer.
@@ -105,14 +107,32 @@ pub unsafe extern "C" fn dlcast_load_global(
         let (session, sound) = session_to_call(session, timeout)?;
         // SAFETY: as this function asks.
         let path = sound.and_then(|()| unsafe { text(path, "path") });
-        let request = record::or_invalid(path.and_then(|path| record::library(path, translate::flags(flags)?)));
-        let (status, raw) = report(&session.finish(session.begin(Some(request), None)?)?);
+        let wanted = path.and_then(|path| Ok((path, translate::flags(flags)?)));
+        let request = wanted.as_ref().map_err(Clone::clone).and_then(|(path, flags)| record::library(path, *flags));
+        let (status, raw) = match (session.begin(Some(record::or_invalid(request)), None), wanted) {
+            (Ok(call), _) => report(&session.finish(call)?),
+            (Err(CallError::Nested), Ok((path, flags))) => opened_here(&session, path, flags),
+            (Err(error), _) => return Err(error),
+        };
         if !handle.is_null() {
             // SAFETY: as this function asks.
             unsafe { put(handle, raw, "handle")? };
         }
         Ok(status)
     })
+}
+
+/// What a load that must not wait comes to: the library, open on this rank.
+fn opened_here(session: &Session, path: &str, flags: OpenFlags) -> (dlcast_status, *mut c_void) {
+    let status = fail(&CallError::Nested);
+    // One handle stays dlcast's, so that the caller's dlclose unloads nothing before the round.
+    match session.open_here(path, flags).and_then(|_kept| session.open_here(path, flags)) {
+        Ok(library) => (status, library.into_raw()),
+        Err(error) => {
+            say(&format!("{}, which will fail it: {error}", CallError::Nested));
+            (status, std::ptr::null_mut())
+        }
+    }
 }
 
 /// Imports a Python module on every rank. Collective. The process needs a Python whose import worker runs

@@ -24,8 +24,9 @@ pub const DLCAST_BROKEN: i32 = 3;
 pub const DLCAST_INVALID: i32 = 4;
 /// MPI reported an error, has been finalised, or is another MPI; or another rank runs another dlcast.
 pub const DLCAST_MPI: i32 = 5;
-/// Called from inside a constructor, a callback or a module body that a call runs: recorded, not waited for, and carried
-/// out before that call returns. (dlcast_sync there does nothing.)
+/// Called inside a constructor, dlopen, an import or a callback, whoever began it, where nothing may wait for other ranks:
+/// recorded. What a dlcast call runs is carried out before that call returns, anything else by the next one.
+/// dlcast_load_global has opened its library on this rank; dlcast_sync does nothing.
 pub const DLCAST_NESTED: i32 = 6;
 /// Another thread of this rank is in a call of the same session, and did not return in time; nothing was sent.
 pub const DLCAST_BUSY: i32 = 7;
@@ -87,8 +88,8 @@ pub struct dlcast_job {
 /// (capacity bytes, "" at entry) says why. The payload is lent during the call. It must not throw.
 ///
 /// A callback may call, on the thread that runs it: dlcast_record_*; dlcast_load_global, dlcast_import_global,
-/// dlcast_register_global and dlcast_register_code, which give DLCAST_NESTED at once (handles are not written) and are
-/// carried out before the outer call returns; dlcast_task_* and dlcast_code_*, which are local. If what it asks for fails,
+/// dlcast_register_global and dlcast_register_code, which give DLCAST_NESTED at once and are carried out before the outer
+/// call returns; dlcast_task_* and dlcast_code_*, which are local. If what it asks for fails,
 /// so does it. It must not wait for other ranks, which may be elsewhere: dlcast_sync, and dlcast_attach on a communicator
 /// without a session, are refused.
 pub type dlcast_global_callback = Option<

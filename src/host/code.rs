@@ -33,6 +33,11 @@ pub enum CodeError {
     /// The file has no identity.
     #[error("{0}")]
     NoIdentity(String),
+    /// Files cannot be looked at with the loader's lock held.
+    #[error(
+        "a constructor cannot name code: add a callback to the plugin's table, or do it when the library is loaded"
+    )]
+    InConstructor,
 }
 
 /// `struct link_map` of `<link.h>`, its public head.

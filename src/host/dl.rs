@@ -6,6 +6,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString, c_void};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, TryLockError};
@@ -58,6 +59,40 @@ impl Library {
     pub fn raw_handle(&self) -> *mut c_void {
         reopen(&self.path, OpenFlags::LAZY).map_or(std::ptr::null_mut(), unix::Library::into_raw)
     }
+}
+
+/// A library that is open on this rank, whatever the others have. It stays open.
+#[derive(Debug)]
+pub struct LocalLibrary(ManuallyDrop<unix::Library>);
+
+impl LocalLibrary {
+    /// Looks up a symbol.
+    ///
+    /// # Safety
+    /// As for [`Library::get`].
+    ///
+    /// # Errors
+    /// What dlsym says, where the library has no such symbol.
+    pub unsafe fn get<T>(&self, symbol: &str) -> Result<unix::Symbol<T>, libloading::Error> {
+        // SAFETY: the type is the caller's word.
+        unsafe { self.0.get(symbol.as_bytes()) }
+    }
+
+    /// The handle, which may be closed once: dlcast has not kept it.
+    pub(crate) fn into_raw(self) -> *mut c_void {
+        ManuallyDrop::into_inner(self.0).into_raw()
+    }
+}
+
+/// Opens a library as the program itself would. For constructors: takes no lock but the loader's, which they hold, and so neither
+/// looks at the file first nor knows of equal copies.
+///
+/// # Errors
+/// What dlerror says.
+pub fn open_here(path: &str, flags: OpenFlags) -> Result<LocalLibrary, String> {
+    // SAFETY: opening runs the library's constructors, which is what the caller asks for.
+    let open = unsafe { unix::Library::open(Some(path), flags.bits()) };
+    open.map(|open| LocalLibrary(ManuallyDrop::new(open))).map_err(|error| loader_text(&error))
 }
 
 /// A library of this process, committed or parked.

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int, c_void};
+use std::ops::Range;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -101,11 +102,34 @@ impl LinkMap {
     }
 }
 
-/// The head of `struct r_debug` of `<link.h>`, where debuggers find the list.
+/// `struct r_debug` of `<link.h>`, where debuggers find the list.
 #[repr(C)]
 struct Debug {
     version: c_int,
     map: *const LinkMap,
+    /// A function of ld.so, where debuggers stop.
+    stop: usize,
+    state: c_int,
+    loader: usize,
+}
+
+/// Where ld.so's code lies; none in a program that has no ld.so.
+///
+/// It lists as [`mapped`] does, but takes only the lock of the list (see `frames`' tests).
+pub(super) fn loader_text() -> Option<Range<usize>> {
+    // SAFETY: ld.so fills it in before the program starts, and never changes this field again.
+    let stop = unsafe { _r_debug.stop };
+    let mut text = None;
+    each(|object| {
+        let code = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_X != 0;
+        let ranges = object.headers.iter().filter(code).map(|header| {
+            let start = object.base.wrapping_add(header.p_vaddr as usize);
+            start..start.wrapping_add(header.p_memsz as usize)
+        });
+        text = ranges.into_iter().find(|range| range.contains(&stop));
+        text.is_none()
+    });
+    text
 }
 
 // SAFETY: as `<link.h>` declares it.
@@ -122,7 +146,7 @@ pub fn inode_at(address: usize) -> Option<u64> {
 }
 
 /// `7f1200000000-7f1200001000 r--p 00000000 fe:01 1234   /lib/libx.so`: addresses and inode; none for memory without a file.
-fn area(line: &str) -> Option<(std::ops::Range<usize>, u64)> {
+fn area(line: &str) -> Option<(Range<usize>, u64)> {
     let mut fields = line.split_ascii_whitespace();
     let (start, end) = fields.next()?.split_once('-')?;
     let range = usize::from_str_radix(start, 16).ok()?..usize::from_str_radix(end, 16).ok()?;

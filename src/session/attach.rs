@@ -9,20 +9,19 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use super::jobs;
 use super::service;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, State, lock};
+use super::{jobs, safe_point};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
 use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
 use crate::config::{self, Mode, Timeout};
 use crate::error::Phase;
 use crate::host::door;
-use crate::host::inside;
 use crate::host::node::NodeCache;
 use crate::host::runtime;
-use crate::intercept::maps;
+use crate::intercept::{frames, maps};
 use crate::ranks::RankSet;
 use crate::wire::{self, Roster};
 
@@ -80,7 +79,11 @@ fn setting(error: config::SettingError) -> CallError {
 
 /// Before any MPI call: the right MPI, only one dlcast, and MPI up.
 pub(crate) fn prepare() -> Result<(), CallError> {
-    jobs::look_around()?;
+    safe_point::refuse_to_attach(|| Ok(true))?;
+    if !safe_point::must_not_wait() {
+        frames::learn();
+        jobs::look_around()?;
+    }
     if let Err(other) = runtime::claim(maps::file_of(prepare as *const () as usize)) {
         let text =
             format!("this process has a dlcast already, in {other}: a second one would agree on its own; use that one");
@@ -90,11 +93,7 @@ pub(crate) fn prepare() -> Result<(), CallError> {
 }
 
 fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
-    if inside::is_inside() && mpi::cached(comm)?.is_none() {
-        return Err(CallError::Invalid(
-            "attach would wait inside a constructor: attach before the library is loaded".into(),
-        ));
-    }
+    safe_point::refuse_to_attach(|| Ok(mpi::cached(comm)?.is_some()))?;
     world::may_call()?;
     comm.check()?;
     let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;

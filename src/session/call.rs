@@ -7,11 +7,10 @@ use super::asked::Asked;
 use super::pending::Pending;
 use super::report::{self, SyncReport};
 use super::stepped::Stepped;
-use super::{CallError, Shared};
+use super::{CallError, Shared, safe_point};
 use crate::config::Timeout;
 use crate::error::Undone;
 use crate::host::dl::{self, Library};
-use crate::host::inside;
 use crate::identity::Identity;
 use crate::importer::ImportJob;
 use crate::outcome::Failure;
@@ -79,9 +78,9 @@ impl Call {
             Timeout::Default => shared.limit,
             other => other.resolve().map_err(|error| CallError::Invalid(error.to_string()))?,
         };
-        // Inside a constructor or a module body that a round runs nothing may wait, on this session or another. The request
-        // goes along with the next pass of that round, or the next round.
-        let is_inside = inside::is_inside();
+        // Inside a constructor, a module body or a callback nothing may wait, on this session or another. The request goes
+        // along with the next pass of the round that runs it, or the next round.
+        let is_inside = safe_point::must_not_wait();
         if !is_inside && shared.served.get().is_some() {
             return Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, own, limit)))));
         }

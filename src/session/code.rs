@@ -4,10 +4,10 @@ use std::ffi::c_void;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Session, jobs, read, record};
+use super::{Session, jobs, read, record, safe_point};
 use crate::code::{CodePlace, CodeRef, Home, Payload};
 use crate::host::code::CodeError;
-use crate::host::{Opener, dl, inside};
+use crate::host::{Opener, dl};
 use crate::plan::{Callback, Item, Library, What};
 use crate::registry::{Registry, Task, TaskError};
 use crate::request::OpenFlags;
@@ -45,6 +45,7 @@ impl CodeRef {
     /// # Errors
     /// Where no file holds the code, so that no other process can have it.
     pub fn of(function: *const c_void, signature: &str) -> Result<CodeRef, CodeError> {
+        refuse_in_loader()?;
         jobs::tell_mapped();
         dl::host(None).code_at(function.expose_provenance(), signature)
     }
@@ -72,7 +73,13 @@ impl CodeRef {
     }
 }
 
+/// Who has the host may be waiting for the loader's lock.
+fn refuse_in_loader() -> Result<(), CodeError> {
+    if safe_point::in_loader() { Err(CodeError::InConstructor) } else { Ok(()) }
+}
+
 fn home(path: &str) -> Result<Home, CodeError> {
+    refuse_in_loader()?;
     let no_identity = |text: String| CodeError::NoIdentity(text);
     let spelling = match record::library(path, OpenFlags::NOW) {
         Ok(crate::request::Request::Library { spelling, .. }) => spelling,
@@ -108,7 +115,7 @@ impl Session {
         {
             return Err(format!("its signature is `{}`, expected was `{expected}`", code.signature));
         }
-        if inside::is_opening() {
+        if safe_point::in_loader() {
             return Err("a constructor cannot: do it when the library is loaded".into());
         }
         jobs::tell_mapped();

@@ -26,8 +26,9 @@ pub enum CallError {
     /// A bad argument or setting. Nothing was sent.
     #[error("{0}")]
     Invalid(String),
-    /// Called from inside a constructor or a job of the same session: recorded for the next round, not waited for.
-    #[error("called from inside a job of the same session: recorded for the next round")]
+    /// Called inside a constructor, dlopen, an import or a callback, or a job of the same session: recorded for the round that
+    /// this is part of, or the next one, and not waited for.
+    #[error("called inside a constructor, dlopen, an import or a callback: recorded for the next round")]
     Nested,
     /// MPI refused, is missing, or is another one.
     #[error(transparent)]

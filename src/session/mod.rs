@@ -5,6 +5,7 @@
 //! # Layout
 //! In the order of flow.
 //! - `attach` making a session, finding the one that is there; sessions end
+//! - `safe_point` whether this thread may wait at all
 //! - `record` requests made where nothing may wait; `pending` keeps them
 //! - `call` one call: `stepped` by its caller in collective mode, `asked` of the threads in service mode
 //! - `jobs` what a round wants done on this rank, `imports` what of it Python does; `register` what plugins bring with them, `met` the plugins
@@ -26,6 +27,7 @@ mod pending;
 pub mod record;
 mod register;
 pub mod report;
+mod safe_point;
 mod service;
 mod stepped;
 mod wait;
@@ -46,7 +48,7 @@ use crate::code::CodeRef;
 use crate::comm::mpi::{MpiComm, Notes};
 use crate::comm::solo::Solo;
 use crate::config::{Mode, Timeout};
-use crate::host::dl::Library;
+use crate::host::dl::{self, Library, LocalLibrary};
 use crate::host::node::NodeCache;
 use crate::identity::Identity;
 use crate::plan::Key;
@@ -301,13 +303,33 @@ impl Session {
     /// [`CallError::Undone`] where any rank cannot load this library; then no rank has it. Other requests of the same
     /// round do not matter. [`CallError::Invalid`] for a path that cannot be one: this rank has taken part all the same,
     /// so that nobody waits for it. [`CallError::Deadline`] where a rank does not come.
+    /// [`CallError::Nested`] inside a constructor, dlopen, an import or a callback, whoever began it: the library is open on
+    /// this rank ([`Session::open_here`] gives it), and the other ranks follow with the next round.
     pub fn load_global(&self, path: &str, flags: OpenFlags) -> Result<Library, CallError> {
         let request = record::or_invalid(record::library(path, flags));
-        match self.finish(self.begin(Some(request), None)?)?.own {
+        let call = self.begin(Some(request), None).inspect_err(|error| {
+            if matches!(error, CallError::Nested) {
+                // Should it not open here, it will not everywhere: the round says so.
+                let _ = self.open_here(path, flags);
+            }
+        })?;
+        match self.finish(call)?.own {
             Some(Own::Library(library)) => Ok(library),
             Some(Own::Undone(undone)) => Err(CallError::Undone(undone)),
             Some(Own::Invalid(message)) => Err(CallError::Invalid(message)),
             _ => Err(CallError::Invalid(format!("`{path}` has no verdict"))),
+        }
+    }
+
+    /// Opens a library on this rank alone, as dlopen does: for where [`Session::load_global`] must not wait. Local; nothing
+    /// is recorded. The library stays open.
+    ///
+    /// # Errors
+    /// [`CallError::Invalid`] with what dlerror says, or for a path that cannot be one.
+    pub fn open_here(&self, path: &str, flags: OpenFlags) -> Result<LocalLibrary, CallError> {
+        match record::library(path, flags)? {
+            Request::Library { spelling, flags, .. } => dl::open_here(&spelling, flags).map_err(CallError::Invalid),
+            _ => Err(CallError::Invalid(format!("`{path}` is no library"))),
         }
     }
 

@@ -32,7 +32,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         built = _cargo_build(repository, self.metadata.version)
         folder = Path(self.root, "dlcast", "_lib")
         headers = (repository / "include" / name for name in ("dlcast.h", "dlcast_plugin.h"))
-        libraries = (built / "libdlcast.so", built / "libdlcast_preload.so")
+        libraries = (built / "libdlcast.so", built.parent / "preload" / "libdlcast_preload.so")
         for file in (*libraries, built / "dlcast", *headers):
             _put(file, folder)
             build_data["force_include"][str(folder / file.name)] = f"dlcast/_lib/{file.name}"
@@ -48,9 +48,11 @@ def _cargo_build(repository: Path, version: str) -> Path:
     if crate["version"] != version:
         raise RuntimeError(f"the crate is dlcast {crate['version']}, but the Python package says {version}")
     debug = os.environ.get("DLCAST_PROFILE", "release") == "debug"
-    packages = ["--package=dlcast", "--package=dlcast-preload"]
-    command = ["cargo", "build", "--locked", *packages, "--lib", "--bins"]
+    command = ["cargo", "build", "--locked", "--package=dlcast", "--lib", "--bins"]
     subprocess.run(command + ([] if debug else ["--release"]), cwd=repository, check=True, stdout=sys.stderr)
+    # The shim has a profile of its own, without unwinding and the standard library.
+    shim = ["cargo", "build", "--locked", "--package=dlcast-preload", "--profile=preload"]
+    subprocess.run(shim, cwd=repository, check=True, stdout=sys.stderr)
     # cargo's own answer honours CARGO_TARGET_DIR and its configuration files.
     return Path(answer["target_directory"], "debug" if debug else "release")
 

@@ -157,6 +157,15 @@ pub enum Eagerness {
     Deferred,
 }
 
+impl std::fmt::Display for Eagerness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Eagerness::Eager => "eager",
+            Eagerness::Deferred => "deferred",
+        })
+    }
+}
+
 /// What `dlcast run` was asked for.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Run {

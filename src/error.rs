@@ -9,6 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::ranks::RankSet;
 
+/// Says something on stderr, in one write: lines of ranks are not torn.
+pub fn complain(text: &str) {
+    use std::io::Write;
+    // Nobody is there to be told that stderr is closed.
+    let _unheard = std::io::stderr().write_all(format!("dlcast: {text}\n").as_bytes());
+}
+
 /// Where on its way a request was, or a rank was waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -128,14 +128,14 @@ impl Message for Here {
 }
 
 /// What ranks tell each other in service mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Note {
     /// To rank 0: somebody wants this round of this lane.
     Ring(Lane, u64),
     /// Down the tree: start it.
     Wake(Lane, u64),
-    /// To rank 0: this rank wants nothing any more.
-    Bye,
+    /// To rank 0: this rank wants nothing any more; and what it has to report.
+    Bye(String),
     /// Down the tree: no rank wants anything any more.
     Close,
 }

@@ -15,6 +15,7 @@
 pub mod callbacks;
 pub mod code;
 pub mod collective;
+pub mod preload;
 pub mod recording;
 pub mod stepping;
 pub mod tasks;

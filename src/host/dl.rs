@@ -141,6 +141,10 @@ pub struct Host {
     untold: Vec<(PathBuf, Stamp)>,
     /// Every file that was ever open, so that one that was not is known by a single look.
     files: HashSet<[u64; 2]>,
+    /// Libraries that the program has opened, and closes when it likes.
+    borrowed: HashSet<Identity>,
+    /// Whether what the program opens is left to it.
+    borrows: bool,
 }
 
 static HOST: LazyLock<Mutex<Host>> = LazyLock::new(Mutex::default);
@@ -270,6 +274,20 @@ impl Opening<'_> {
         self.host.held.iter().filter(|(_, held)| is_there(held)).map(|(identity, _)| identity.clone()).collect()
     }
 
+    /// What the program opens by itself is left to it from now on: its own dlclose means what it meant. But plugins are
+    /// kept, because their tasks are.
+    pub fn borrow(&mut self) {
+        self.host.borrows = true;
+    }
+
+    fn is_borrowed(&mut self, identity: &Identity) -> bool {
+        if !self.host.borrowed.contains(identity) {
+            return false;
+        }
+        let copies = self.mapped_copies(identity);
+        !copies.is_empty() && !copies.iter().any(|path| super::table::is_plugin(path))
+    }
+
     /// Whether this process has it, by dlcast or by itself.
     pub fn is_open(&mut self, identity: &Identity) -> bool {
         self.host.held.contains_key(identity) || self.is_program(identity) || !self.mapped_copies(identity).is_empty()
@@ -365,6 +383,9 @@ impl Opener for Opening<'_> {
                 if let Some(text) = place.path.to_str() {
                     wanted.path = Some(text.into());
                     wanted.identity = Some(identity.clone());
+                    if opened && self.host.borrows {
+                        self.host.borrowed.insert(identity.clone());
+                    }
                     // The newest: what lay at an older place may be something else by now.
                     self.host.places.insert(identity, place);
                 }
@@ -446,7 +467,7 @@ impl Opener for Opening<'_> {
                 Ok(()) => Err(Failure::new(Phase::Resolve, format!("{spelling}: appeared only now; ask for it again"))),
             };
         };
-        if self.host.held.contains_key(identity) || self.is_program(identity) {
+        if self.host.held.contains_key(identity) || self.is_program(identity) || self.is_borrowed(identity) {
             return Ok(());
         }
         // Equal sets are not staged: what the program has open already is looked for here.
@@ -466,6 +487,7 @@ impl Opener for Opening<'_> {
         });
         match opened {
             Ok(Ok(open)) => {
+                let forbidden = inside::take_forbidden();
                 if let Some(stamp) = stamp {
                     self.host.untold.push((path.clone(), stamp));
                     self.host.files.insert(stamp.file());
@@ -476,7 +498,7 @@ impl Opener for Opening<'_> {
                 let open = Arc::new(unsafe { unix::Library::from_raw(handle) });
                 let held = Held { open, path, stamp, global: false, map };
                 self.host.held.insert(identity.clone(), held);
-                Ok(())
+                forbidden.map_or(Ok(()), |calls| Err(Failure::new(Phase::Open, format!("its constructor {calls}"))))
             }
             Ok(Err(error)) => Err(Failure::new(Phase::Open, loader_text(&error))),
             Err(_panic) => Err(Failure::new(Phase::Open, format!("{}: a constructor panicked", path.display()))),

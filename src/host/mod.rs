@@ -29,6 +29,7 @@ pub mod needs;
 pub mod node;
 pub mod probe;
 pub mod program;
+pub mod python;
 pub mod runtime;
 pub mod search;
 pub mod table;

@@ -25,13 +25,23 @@ pub(super) struct Asked {
     /// What is waited for; none where every rank has it.
     ticket: Option<(Lane, u64)>,
     known: Option<Identity>,
+    /// What is asked of Python on the way is not waited for.
+    libraries_only: bool,
 }
 
 impl Asked {
     pub(super) fn begin(shared: &Arc<Shared>, own: Option<Request>, limit: Option<Duration>) -> Asked {
         // With the service's own deadline the service comes first: it knows who is late.
         let limit = if limit == shared.limit { None } else { limit };
-        let mut asked = Asked { shared: shared.clone(), own, limit, start: Instant::now(), ticket: None, known: None };
+        let mut asked = Asked {
+            shared: shared.clone(),
+            own,
+            limit,
+            start: Instant::now(),
+            ticket: None,
+            known: None,
+            libraries_only: false,
+        };
         let Some(served) = shared.served.get() else { return asked };
         if let Some(request) = asked.own.clone() {
             asked.known = everybody_has(served, &request);
@@ -42,6 +52,12 @@ impl Asked {
             }
         }
         asked
+    }
+
+    /// The same at the return of a dlopen, where nothing that waits for an import may be waited for.
+    pub(super) fn for_libraries_only(mut self) -> Self {
+        self.libraries_only = true;
+        self
     }
 
     /// Blocks until there is an answer.
@@ -58,7 +74,7 @@ impl Asked {
         };
         let Answer { report, means } = self.answer(served, lane, ticket)?;
         // What constructors and callbacks have asked Python for has been done, too, when this returns.
-        if lane == Lane::Native && report.beyond {
+        if lane == Lane::Native && report.beyond && !self.libraries_only {
             let ticket = served.tickets.open_sync(Lane::Python);
             service::ring(&shared, Lane::Python);
             self.answer(served, Lane::Python, ticket)?;
@@ -91,6 +107,11 @@ impl Asked {
         served.tickets.close(ticket);
         answer.unwrap_or(Err(CallError::Busy))
     }
+}
+
+/// Whether every rank has what a request means.
+pub(super) fn is_known(shared: &Shared, request: &Request) -> bool {
+    shared.served.get().is_some_and(|served| everybody_has(served, request).is_some())
 }
 
 /// The library that a request means, if every rank has it.

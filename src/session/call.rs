@@ -95,6 +95,16 @@ impl Call {
         }
     }
 
+    /// A call that waits for libraries alone, in service mode.
+    pub(super) fn begin_native(shared: &Arc<Shared>, request: Request) -> Result<Call, CallError> {
+        shared.refuse_ended()?;
+        if inside::is_inside() {
+            shared.ask([Pending::here(request)]);
+            return Err(CallError::Nested);
+        }
+        Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, Some(request), shared.limit).for_libraries_only()))))
+    }
+
     /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for. (In service mode the
     /// import worker imports.)
     pub fn step(&mut self) -> Step {

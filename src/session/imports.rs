@@ -104,12 +104,19 @@ impl Work {
         if self.key.is_some() {
             self.before = Some(record::mapped_now());
         }
+        inside::mark(true);
         set_asker(&self.job);
     }
 
     /// It has done it: the item's failure, if it has one.
     pub fn end(self, shared: &Shared, answer: Result<(), Failure>) -> Option<(u32, Failure)> {
         inside::set_asker(None);
+        inside::mark(false);
+        let forbidden = inside::take_forbidden();
+        let answer = match forbidden {
+            Some(calls) if self.item.is_some() => Err(Failure::import(format!("its code {calls}"), None)),
+            _ => answer,
+        };
         if let (Some(before), true) = (&self.before, answer.is_ok()) {
             take_plugins(shared, before, self.key);
         }

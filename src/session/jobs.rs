@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use super::pending::Pending;
 use super::register::{self, identity_of};
-use super::{CallError, Shared, State, lock, record, service, write};
+use super::{CallError, Shared, State, lock, program, record, service, write};
 use crate::error::Phase;
 use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;
@@ -117,6 +117,7 @@ pub(super) fn tell_mapped() {
     if let Some(session) = service::first() {
         let plugins = paths.iter().filter_map(|path| record::plugin(path));
         session.ask(plugins.map(Pending::here));
+        program::found(&paths);
     }
 }
 

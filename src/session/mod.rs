@@ -7,6 +7,7 @@
 //! - `attach` making a session, finding the one that is there; sessions end
 //! - `safe_point` whether this thread may wait at all
 //! - `record` requests made where nothing may wait; `pending` keeps them
+//! - `program` what a program opens that knows nothing of dlcast (`dlcast run`)
 //! - `call` one call: `stepped` by its caller in collective mode, `asked` of the threads in service mode
 //! - `jobs` what a round wants done on this rank, `imports` what of it Python does; `register` what plugins bring with them, `met` the plugins
 //! - `code` code that other ranks can find, and tasks
@@ -24,6 +25,7 @@ mod imports;
 mod jobs;
 mod met;
 mod pending;
+pub(crate) mod program;
 pub mod record;
 mod register;
 pub mod report;

@@ -214,7 +214,7 @@ pub(super) fn mapped_now() -> HashSet<PathBuf> {
 }
 
 /// A request for what the program has open.
-fn opened(mut request: Request) -> Request {
+pub(super) fn opened(mut request: Request) -> Request {
     if let Request::Library { opened, .. } = &mut request {
         *opened = true;
     }
@@ -231,7 +231,7 @@ fn file_of(request: &Request) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
 }
 
-fn names(path: &Path) -> (Option<String>, Vec<String>) {
+pub(super) fn names(path: &Path) -> (Option<String>, Vec<String>) {
     match File::open(path).map(|file| elf::read_file(&file)) {
         Ok(Ok(elf)) => (elf.soname, elf.needed),
         // Mapped, but gone or changed on disk: nothing is known to need it.
@@ -240,6 +240,6 @@ fn names(path: &Path) -> (Option<String>, Vec<String>) {
 }
 
 /// An extension module travels as a module.
-fn is_extension(path: &Path) -> bool {
+pub(super) fn is_extension(path: &Path) -> bool {
     matches!(File::open(path).map(|file| elf::read_file(&file)), Ok(Ok(elf)) if elf.python_init.is_some())
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::Shared;
 use super::call::{Call, Own};
+use super::service::PastItem;
 use crate::error::{Phase, RankFailure, Undone};
 use crate::identity::Identity;
 use crate::outcome::{Cause, Failure, Verdict};
@@ -104,6 +105,19 @@ pub(super) fn unheard(shared: &Shared, recorded: &[Request], report: &Report) ->
         _ => None,
     });
     failed.collect()
+}
+
+/// The items of a round, for a report that is written at the end.
+pub(super) fn past_items(shared: &Shared, report: &Report) -> Vec<PastItem> {
+    let one = |(item, verdict): &(Item, Verdict)| {
+        let error = match verdict {
+            Verdict::Committed => None,
+            Verdict::Undone(causes) => Some(undone(shared, item, causes).to_string()),
+        };
+        let (kind, name, asked_by) = (kind(item), item.name().into(), item.holders.iter().collect());
+        PastItem { kind, name, asked_by, committed: error.is_none(), error }
+    };
+    report.items.iter().map(one).collect()
 }
 
 fn kind(item: &Item) -> &'static str {

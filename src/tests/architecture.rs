@@ -80,7 +80,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("std::env", &["config.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
-    ("serde_json", &["capi/", "cli/"]),
+    ("serde_json", &["capi/", "cli/", "session/program.rs"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
     ("blake3", &["plan.rs", "host/digest.rs", "host/code.rs", "session/register.rs"]),
     ("dlcast_plugin", &["host/", "lib.rs"]),

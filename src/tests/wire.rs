@@ -103,7 +103,8 @@ fn lane(random: &mut Rng) -> Option<Lane> {
 
 fn note(random: &mut Rng) -> Note {
     let (lane, number) = (lane(random).unwrap_or(Lane::Native), random.u64(..));
-    [Note::Ring(lane, number), Note::Wake(lane, number), Note::Bye, Note::Close][random.usize(..4)]
+    [Note::Ring(lane, number), Note::Wake(lane, number), Note::Bye(word(random)), Note::Close][random.usize(..4)]
+        .clone()
 }
 
 fn called(random: &mut Rng) -> Called {

@@ -70,6 +70,9 @@ extern "C" fn bring_down() {
     }
 }
 
+/// What a call of MPI returns that dlcast does not let through.
+pub const REFUSED: i32 = ffi::MPI_ERR_OTHER as i32;
+
 /// MPI can be called in this process, which is no forked child.
 pub fn is_here() -> bool {
     is_forked().is_none() && is_up()
@@ -125,7 +128,8 @@ pub fn may_call() -> Result<(), CommError> {
 
 /// An address inside the MPI library that dlcast calls: tells its file.
 pub fn address() -> usize {
-    ffi::MPI_Init as *const () as usize
+    // A function that nobody hooks.
+    ffi::MPI_Get_library_version as *const () as usize
 }
 
 /// Refuses another MPI than the one of the build: `bound` is the file that holds [`address`], `mapped` every file in the

@@ -22,8 +22,10 @@ mod track;
 mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use self::protocol::{Mail, Post};
 pub(super) use self::tickets::{Answer, Tickets};
@@ -39,11 +41,42 @@ use crate::request::Lane;
 const GRACE: Duration = Duration::from_secs(4);
 
 /// What a session in service mode shares with its callers.
+#[derive(Default)]
 pub(crate) struct Served {
     pub tickets: Tickets,
     over: Mutex<bool>,
-    ended: std::sync::Condvar,
+    ended: Condvar,
+    /// On rank 0: what ranks have said at the end.
+    farewells: Mutex<Vec<(u32, String)>>,
+    /// Rounds, where somebody wants to hear of them.
+    history: Mutex<Vec<Past>>,
 }
+
+/// A round that is over, as reports show it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Past {
+    /// "native" or "python".
+    lane: &'static str,
+    /// Seconds since the session was made, on this rank.
+    at: f64,
+    /// How long this rank was in it.
+    took: f64,
+    items: Vec<PastItem>,
+}
+
+/// A request of such a round, and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct PastItem {
+    pub kind: &'static str,
+    pub name: String,
+    pub asked_by: Vec<u32>,
+    pub committed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Rounds that are kept for a report.
+const MOST_ROUNDS: usize = 100_000;
 
 /// What the threads of a process share.
 struct Service {
@@ -110,8 +143,7 @@ pub(super) fn serve(shared: &Arc<Shared>, core: Box<Core>) -> Result<(), CallErr
     if failed != Reply::Words(vec![0]) {
         return Err(CallError::Invalid("service mode cannot start on another rank, which says why".into()));
     }
-    let served = Served { tickets: Tickets::default(), over: Mutex::new(false), ended: std::sync::Condvar::new() };
-    let _first = shared.served.set(served);
+    let _first = shared.served.set(Served::default());
     lock(&FIRST).get_or_insert_with(|| shared.clone());
     service.post(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
     Ok(())
@@ -161,11 +193,29 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
 }
 
 impl Served {
+    /// Keeps a round for a report.
+    fn keep(&self, past: Past) {
+        let mut history = lock(&self.history);
+        if history.len() < MOST_ROUNDS {
+            history.push(past);
+        }
+    }
+
     /// The protocol thread is done with the session.
     fn is_over(&self) {
         *lock(&self.over) = true;
         self.ended.notify_all();
     }
+}
+
+/// What the other ranks have said at the end; on rank 0, after [`leave`].
+pub(super) fn farewells(shared: &Shared) -> Vec<(u32, String)> {
+    shared.served.get().map(|served| lock(&served.farewells).clone()).unwrap_or_default()
+}
+
+/// The rounds of a session so far, where they are kept.
+pub(super) fn history(shared: &Shared) -> Vec<Past> {
+    shared.served.get().map(|served| lock(&served.history).clone()).unwrap_or_default()
 }
 
 /// A number for every ticket of the process.

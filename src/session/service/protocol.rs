@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::{CallError, Ended, Shared, State, lock};
+use super::super::{CallError, Ended, Shared, State, lock, program};
 use super::roll::{self, Roll};
 use super::track::{Event, Track};
 use super::worker::{self, Errand};
@@ -164,7 +164,7 @@ impl Post {
         for at in 0..2 {
             self.call_the_roll(at, shared, served, service)?;
         }
-        moved |= self.say_bye(shared, served)?;
+        moved |= self.say_bye(shared, served, service)?;
         Ok(moved)
     }
 
@@ -227,7 +227,10 @@ impl Post {
                 self.tracks[index(lane)].hear(Word::Wake(number), shared, served, &mut heard);
                 events.extend(heard.into_iter().map(|event| (lane, event)));
             }
-            Ok(Note::Bye) => self.byes += 1,
+            Ok(Note::Bye(farewell)) => {
+                self.byes += 1;
+                lock(&served.farewells).push((from, farewell));
+            }
             Ok(Note::Close) => self.close(served)?,
             Err(_) => {
                 let Some(note) = rollcall::read(note, shared.size) else { return Ok(()) };
@@ -355,7 +358,7 @@ impl Post {
     }
 
     /// This rank has nothing left to do: it says so, and serves on until no rank has.
-    fn say_bye(&mut self, shared: &Arc<Shared>, served: &Served) -> Result<bool, CommError> {
+    fn say_bye(&mut self, shared: &Arc<Shared>, served: &Served, service: &Service) -> Result<bool, CommError> {
         let Some((_, since)) = &self.leaving else { return Ok(false) };
         if !self.said_bye {
             let idle = self.tracks.iter().all(Track::is_idle);
@@ -365,7 +368,7 @@ impl Post {
             self.said_bye = true;
             match shared.rank {
                 0 => self.byes += 1,
-                _ => self.post(0, &wire::encode(&Note::Bye))?,
+                _ => self.post(0, &wire::encode(&Note::Bye(program::farewell())))?,
             }
             return Ok(true);
         }
@@ -375,11 +378,10 @@ impl Post {
         }
         if shared.limit.is_some_and(|limit| since.elapsed() >= limit) {
             let limit = shared.limit.unwrap_or_default();
-            eprintln!(
-                "dlcast: rank {} ({}) has said goodbye and does not wait any longer than {limit:?} for the other ranks",
-                shared.rank,
-                shared.host_of(shared.rank)
-            );
+            let (rank, host) = (shared.rank, shared.host_of(shared.rank));
+            service.worker.give(Errand::Say(format!(
+                "rank {rank} ({host}) has said goodbye and does not wait any longer than {limit:?} for the other ranks"
+            )));
             let why = self.leaving.take().map_or(Ended::Finalized, |(why, _)| why);
             self.end(served, why.clone(), &CallError::Ended(why));
             return Ok(true);

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use super::super::imports;
 use super::super::jobs::{self, Gathered};
-use super::super::report;
 use super::super::{CallError, Shared, State};
+use super::super::{program, report};
 use super::python::Batch;
 use super::tickets::Answer;
 use super::worker::{self, Errand, Work};
-use super::{SERVICE, Served};
+use super::{Past, SERVICE, Served};
 use crate::comm::mpi::MpiComm;
 use crate::comm::{Comm, CommError, Local};
 use crate::error::Phase;
@@ -67,6 +67,9 @@ pub struct Track {
     lost: HashMap<Key, Failure>,
     /// Collectives so far.
     pub steps: u64,
+    born: Instant,
+    /// When the running round began here.
+    begun: Option<Instant>,
 }
 
 /// What a step of a lane leads to.
@@ -95,6 +98,8 @@ impl Track {
             recorded: Vec::new(),
             lost: HashMap::new(),
             steps: 0,
+            born: Instant::now(),
+            begun: None,
         }
     }
 
@@ -319,6 +324,9 @@ impl Track {
         let work = match job {
             Job::Gather => {
                 let later = std::mem::replace(&mut self.later, true);
+                if !later {
+                    self.begun = Some(Instant::now());
+                }
                 if self.lane == Lane::Native && self.state.is_none() {
                     // The worker is stuck in an earlier job: what is recorded here waits for it.
                     return self.give(Given::Job(Local(Done::Gathered(Default::default()))), shared, served, events);
@@ -436,6 +444,9 @@ impl Track {
             }
         };
         served.tickets.learn(&report);
+        if !report.items.is_empty() && program::wants_report() {
+            served.keep(self.past(shared, &report));
+        }
         for (item, verdict) in &report.items {
             let Verdict::Undone(causes) = verdict else { continue };
             let Some(first) = causes.first() else { continue };
@@ -451,6 +462,16 @@ impl Track {
         }
         let answer = |(ticket, means)| (ticket, Ok(Answer { report: report.clone(), means }));
         served.tickets.answer(tickets.into_iter().map(answer));
+    }
+
+    fn past(&self, shared: &Shared, report: &Report) -> Past {
+        let lane = match self.lane {
+            Lane::Native => "native",
+            Lane::Python => "python",
+        };
+        let begun = self.begun.unwrap_or(self.born);
+        let at = (begun - self.born).as_secs_f64();
+        Past { lane, at, took: begun.elapsed().as_secs_f64(), items: report::past_items(shared, report) }
     }
 
     /// What modules have asked for, and failed.

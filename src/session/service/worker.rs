@@ -13,6 +13,7 @@ use super::super::pending::Pending;
 use super::super::{Shared, State};
 use super::protocol::Mail;
 use super::{SERVICE, first};
+use crate::error::complain;
 use crate::plan::Plan;
 use crate::request::Lane;
 use crate::round::{Done, Job};
@@ -67,7 +68,7 @@ pub fn start() -> io::Result<Hand> {
                         service.post(Mail::Native(session, Box::new(result)));
                     }
                 }
-                Ok(Errand::Say(text)) => eprintln!("dlcast: {text}"),
+                Ok(Errand::Say(text)) => complain(&text),
                 Err(RecvTimeoutError::Timeout) => look(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }

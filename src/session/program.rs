@@ -1,0 +1,348 @@
+//! What a program opens that knows nothing of dlcast: the shim of `dlcast run` tells, and this makes requests of it.
+//!
+//! The world's session serves; the policy says what counts. What no hook saw is found by the difference of the link maps.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::call::Own;
+use super::pending::Pending;
+use super::report::SyncReport;
+use super::{CallError, Options, Session, lock, record, service};
+use crate::config::{self, Mode, Run, Timeout};
+use crate::error::complain;
+use crate::host::{dl, inside, python};
+use crate::importer;
+use crate::intercept::maps;
+use crate::intercept::policy::{Policy, Reason};
+use crate::request::{OpenFlags, Request};
+
+/// Events of one rank that the report keeps.
+const MOST_EVENTS: usize = 100_000;
+
+/// A program that is served.
+struct Program {
+    session: Session,
+    run: Run,
+    policy: Policy,
+    start: Instant,
+    /// What failed elsewhere, and was told.
+    failed: Mutex<HashMap<PathBuf, String>>,
+    /// What the hook has told of, so that the link maps have no news of it.
+    told: Mutex<HashSet<PathBuf>>,
+    /// What was about to be opened, unseen.
+    announced: Mutex<Vec<(PathBuf, OpenFlags)>>,
+    events: Mutex<Vec<Event>>,
+}
+
+static PROGRAM: OnceLock<Program> = OnceLock::new();
+static EARLY: Mutex<Vec<(PathBuf, OpenFlags)>> = Mutex::new(Vec::new());
+
+/// What the program that was told of a library does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Every rank has it, or it does not count, or it failed and that was said: no need to tell again.
+    Settled,
+    /// It is on its way.
+    OnItsWay,
+    /// It failed elsewhere, and shall fail here.
+    Refused(String),
+}
+
+/// Something that was seen on this rank.
+#[derive(Clone, Debug, Serialize)]
+struct Event {
+    /// Seconds since MPI_Init.
+    at: f64,
+    /// By the loader's name.
+    library: String,
+    /// "dlopen", "before MPI_Init" or "link map".
+    seen: &'static str,
+    /// "committed", "known", "undone", "recorded", or why it does not count.
+    outcome: String,
+    /// Whether the dlopen waited for it.
+    waited: bool,
+    /// Seconds that this took.
+    took: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// What a rank sends to rank 0 for the report.
+#[derive(Serialize)]
+struct Part<'a> {
+    rank: u32,
+    host: String,
+    pid: u32,
+    events: &'a [Event],
+}
+
+fn flags(bits: i32) -> OpenFlags {
+    OpenFlags::from_bits_truncate(bits).settled()
+}
+
+/// A library was opened before MPI came up.
+pub(crate) fn early(path: &Path, bits: i32) {
+    lock(&EARLY).push((path.into(), flags(bits)));
+}
+
+/// MPI is up, on all ranks: serves the world, and carries out what was asked for on the command line and opened by now.
+///
+/// Collective over MPI_COMM_WORLD.
+///
+/// # Errors
+/// Why the program runs without dlcast.
+pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
+    let run = config::run().map_err(|error| CallError::Invalid(error.to_string()))?;
+    let policy = Policy::new(run.exclude.clone(), run.include.clone());
+    inside::tell(mark);
+    dl::host(None).borrow();
+    let has_python = !run.import.is_empty() && python::is_up();
+    if has_python {
+        // It begins when the interpreter comes round to it, and counts from now on.
+        importer::enlist(true);
+    }
+    let session = Session::world(Options { mode: Some(Mode::Service), timeout: Timeout::Default })?;
+    let program = Program {
+        session,
+        run,
+        policy,
+        start: Instant::now(),
+        failed: Mutex::default(),
+        told: Mutex::default(),
+        announced: Mutex::default(),
+        events: Mutex::default(),
+    };
+    let program = PROGRAM.get_or_init(|| program);
+    if has_python && !python::run_soon(c"import dlcast._preload; dlcast._preload.start()") {
+        importer::enlist(false);
+    }
+    program.begin()
+}
+
+/// A dlopen follows that nobody sees: its flags are kept for when the link maps show what it has opened.
+pub(crate) fn opening(name: &Path, bits: i32) {
+    if let Some(program) = PROGRAM.get() {
+        lock(&program.announced).push((name.into(), flags(bits)));
+    }
+}
+
+/// A library was opened; `may_wait`: the caller may wait for other ranks.
+pub(crate) fn opened(path: &Path, bits: i32, may_wait: bool) -> Verdict {
+    match PROGRAM.get() {
+        Some(program) => program.opened(path, flags(bits), may_wait),
+        None => Verdict::OnItsWay,
+    }
+}
+
+/// Code of a library that runs on this thread has called MPI with a communicator.
+pub(crate) fn forbidden(call: &str) {
+    inside::forbid(call);
+}
+
+/// What the link maps show, and nobody has told of.
+pub(super) fn found(new: &[PathBuf]) {
+    if let Some(program) = PROGRAM.get() {
+        program.found(new);
+    }
+}
+
+/// Before MPI_Finalize: the report of this rank goes with its goodbye, and rank 0 writes those of all.
+pub(crate) fn stop() {
+    let Some(program) = PROGRAM.get() else { return };
+    program.look_once_more();
+    service::leave(program.session.shared(), super::Ended::Finalized);
+    if let (Some(file), 0) = (&program.run.report, program.session.rank()) {
+        let parts = service::farewells(program.session.shared());
+        if let Err(error) = program.write(file, &parts) {
+            complain(&format!("--report {}: {error}", file.display()));
+        }
+    }
+}
+
+/// Whether rounds are kept for a report.
+pub(super) fn wants_report() -> bool {
+    PROGRAM.get().is_some_and(|program| program.run.report.is_some())
+}
+
+/// This rank's part of the report, as JSON; nothing where none is wanted.
+pub(super) fn farewell() -> String {
+    PROGRAM.get().filter(|program| program.run.report.is_some()).map(Program::part).unwrap_or_default()
+}
+
+impl Program {
+    /// The first round: what is asked for on the command line, on every rank, and what ranks have opened before MPI_Init.
+    fn begin(&self) -> Result<(), CallError> {
+        let shared = self.session.shared();
+        for (path, flags) in std::mem::take(&mut *lock(&EARLY)) {
+            match self.request(&path, flags) {
+                Ok(request) => {
+                    shared.ask([Pending::here(request)]);
+                    self.note(&path, "before MPI_Init", "recorded".into(), false, Instant::now(), None);
+                }
+                Err(why) => self.note(&path, "before MPI_Init", why, false, Instant::now(), None),
+            }
+            lock(&self.told).insert(path);
+        }
+        for library in &self.run.load {
+            shared.ask([Pending::here(record::library(library, OpenFlags::NOW)?)]);
+        }
+        let report = self.session.sync()?;
+        self.refuse_missing(&report)?;
+        if self.session.rank() == 0 {
+            for module in &self.run.import {
+                shared.ask([Pending::here(record::module(module)?)]);
+            }
+        }
+        Ok(())
+    }
+
+    /// With `--strict` a library of `--load` that is not everywhere ends the job. (Without, the service has said it.)
+    fn refuse_missing(&self, report: &SyncReport) -> Result<(), CallError> {
+        let missing = |name: &String| self.run.load.contains(name);
+        match report.undone.iter().find(|undone| missing(&undone.undone.name)) {
+            Some(undone) if self.run.strict => Err(CallError::Undone(undone.undone.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The request for an object that the program has opened; or why it does not count.
+    fn request(&self, path: &Path, flags: OpenFlags) -> Result<Request, String> {
+        match self.policy.reason(path) {
+            Reason::Excluded(glob) => return Err(format!("excluded by {glob}")),
+            Reason::SelfOpened(rule) => return Err(format!("of {}", rule.owner)),
+            Reason::Included(_) | Reason::Unnamed => {}
+        }
+        if record::is_extension(path) {
+            return Err("extension module".into());
+        }
+        let text = path.to_str().ok_or("its name is not UTF-8")?;
+        record::library(text, flags).map(record::opened).map_err(|error| error.to_string())
+    }
+
+    fn opened(&self, path: &Path, flags: OpenFlags, may_wait: bool) -> Verdict {
+        let begun = Instant::now();
+        lock(&self.told).insert(path.into());
+        if let Some(text) = lock(&self.failed).get(path) {
+            return if self.run.strict { Verdict::Refused(text.clone()) } else { Verdict::Settled };
+        }
+        let request = match self.request(path, flags) {
+            Ok(request) => request,
+            Err(why) => {
+                self.note(path, "dlopen", why, false, begun, None);
+                return Verdict::Settled;
+            }
+        };
+        if !may_wait {
+            self.session.shared().ask([Pending::here(request)]);
+            self.note(path, "dlopen", "recorded".into(), false, begun, None);
+            return Verdict::OnItsWay;
+        }
+        let known = super::asked::is_known(self.session.shared(), &request);
+        let outcome = self.session.begin_native(request).and_then(|call| self.session.finish(call));
+        let (verdict, said, error) = match outcome {
+            Ok(outcome) => match outcome.own {
+                Some(Own::Undone(undone)) => self.refused(path, undone.to_string()),
+                Some(Own::Invalid(text)) => self.refused(path, text),
+                _ => (Verdict::Settled, if known { "known" } else { "committed" }, None),
+            },
+            Err(CallError::Nested) => (Verdict::OnItsWay, "recorded", None),
+            Err(error) => self.refused(path, error.to_string()),
+        };
+        self.note(path, "dlopen", said.into(), true, begun, error);
+        verdict
+    }
+
+    fn refused(&self, path: &Path, text: String) -> (Verdict, &'static str, Option<String>) {
+        lock(&self.failed).insert(path.into(), text.clone());
+        let verdict = match self.run.strict {
+            true => Verdict::Refused(text.clone()),
+            false => {
+                complain(&format!("{text}\n  this rank has it, and goes on"));
+                Verdict::Settled
+            }
+        };
+        (verdict, "undone", Some(text))
+    }
+
+    /// Roots of what is new: what they need comes with them.
+    fn found(&self, new: &[PathBuf]) {
+        let told = lock(&self.told).clone();
+        let announced = std::mem::take(&mut *lock(&self.announced));
+        for path in maps::roots(new, record::names) {
+            if told.contains(&path) {
+                continue;
+            }
+            let named = |name: &Path| name == path || (name.components().count() == 1 && path.ends_with(name));
+            let flags = announced.iter().find(|(name, _)| named(name)).map_or(OpenFlags::NOW, |(_, flags)| *flags);
+            match self.request(&path, flags) {
+                Ok(request) => {
+                    self.session.shared().ask([Pending::here(request)]);
+                    self.note(&path, "link map", "recorded".into(), false, Instant::now(), None);
+                }
+                Err(why) => self.note(&path, "link map", why, false, Instant::now(), None),
+            }
+            lock(&self.told).insert(path);
+        }
+    }
+
+    /// What was opened since the library worker has looked.
+    fn look_once_more(&self) {
+        if !inside::is_inside() {
+            super::jobs::tell_mapped();
+        }
+    }
+
+    fn note(
+        &self,
+        path: &Path,
+        seen: &'static str,
+        outcome: String,
+        waited: bool,
+        begun: Instant,
+        error: Option<String>,
+    ) {
+        // What libc, MPI and the system open for themselves is of no interest to anybody.
+        if self.run.report.is_none() || matches!(self.policy.reason(path), Reason::SelfOpened(_)) {
+            return;
+        }
+        let mut events = lock(&self.events);
+        if events.len() < MOST_EVENTS {
+            let (at, took) = ((begun - self.start).as_secs_f64(), begun.elapsed().as_secs_f64());
+            let library = path.to_string_lossy().into_owned();
+            events.push(Event { at, library, seen, outcome, waited, took, error });
+        }
+    }
+
+    fn part(&self) -> String {
+        let (rank, pid) = (self.session.rank(), std::process::id());
+        let part = Part { rank, host: self.session.host_of(rank), pid, events: &lock(&self.events) };
+        serde_json::to_string(&part).unwrap_or_default()
+    }
+
+    fn write(&self, file: &Path, parts: &[(u32, String)]) -> std::io::Result<()> {
+        let own = (0, self.part());
+        let mut parts: Vec<&(u32, String)> = std::iter::once(&own).chain(parts).collect();
+        parts.sort_by_key(|(rank, _)| *rank);
+        parts.dedup_by_key(|(rank, _)| *rank);
+        let ranks: Vec<&str> = parts.iter().map(|(_, part)| part.as_str()).filter(|part| !part.is_empty()).collect();
+        let rounds = serde_json::to_string(&service::history(self.session.shared())).unwrap_or_default();
+        let (size, policy) = (self.session.size(), self.run.policy);
+        let text = format!(
+            "{{\"version\":1,\"size\":{size},\"policy\":\"{policy}\",\"rounds\":{rounds},\"ranks\":[{}]}}\n",
+            ranks.join(",")
+        );
+        std::fs::write(file, text)
+    }
+}
+
+impl Session {
+    /// A call that waits for libraries only: the return of a dlopen is a safe point for nothing else.
+    fn begin_native(&self, request: Request) -> Result<super::call::Call, CallError> {
+        super::call::Call::begin_native(&self.shared, request)
+    }
+}

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use dlcast::{Library, Mode, OpenFlags, Options, Session, Timeout};
 use mpi::Threading;
@@ -108,8 +108,20 @@ impl Job {
     ///
     /// As [`Job::attach`].
     pub fn serve(&self) -> Session {
-        let options = Options { mode: Some(Mode::Service), ..Options::default() };
-        Session::attach(&self.world, options).expect("the ranks attach")
+        Session::attach(&self.world, served(Timeout::Default)).expect("the ranks attach")
+    }
+
+    /// The same, whose threads wait for other ranks until `deadline`.
+    ///
+    /// # Collective
+    ///
+    /// All ranks of the job.
+    ///
+    /// # Panics
+    ///
+    /// As [`Job::attach`].
+    pub fn serve_within(&self, deadline: Duration) -> Session {
+        Session::attach(&self.world, served(Timeout::After(deadline))).expect("the ranks attach")
     }
 
     /// The highest rank.
@@ -267,6 +279,24 @@ impl Job {
     /// When it can.
     pub fn assert_invisible(&self, name: &str) {
         assert!(!process::is_visible(&format!("{name}_answer")), "a symbol of {name} is visible");
+    }
+}
+
+/// Options of a session in service mode.
+pub fn served(timeout: Timeout) -> Options {
+    Options { mode: Some(Mode::Service), timeout }
+}
+
+/// Waits for something that other threads see to, for 30 s at most.
+///
+/// # Panics
+///
+/// When it does not come.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "it has not come: {what}");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -10,5 +10,5 @@ pub mod process;
 mod registered;
 
 pub use fixture::{Fixture, patched, series};
-pub use job::{Job, NOW, assert_answers, text};
+pub use job::{Job, NOW, assert_answers, served, text, wait_until};
 pub use registered::{answer, assert_registered_once, ids};

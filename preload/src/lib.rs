@@ -8,13 +8,13 @@
 //! profile `preload` it contains no standard library, and no libgcc_s.so.1 comes along, which a program may bring itself.
 //!
 //! # Layout
-//! - [`thread`], [`state`]: what this thread does, and whether the shim serves
-//! - [`dlopen`]: the hook and its decision; [`known`] the names that need no telling; [`cure`] what the caller's own search would
-//!   find; [`owed`] handles that go with the program's last one; [`early`] what was opened before MPI came up
-//! - [`waiting`]: whether this thread may wait for other ranks
-//! - [`init`], [`fortran`]: MPI_Init and its family; [`guard`]: MPI calls that a worker thread must not make
-//! - [`next`], [`objects`]: the definitions that stand behind ours, and the objects of the process
-//! - [`engine`]: `libdlcast.so`; [`environment`], [`fork`]: what children see
+//! - `thread`, `state`: what this thread does, and whether the shim serves
+//! - `dlopen`: the hook and its decision; `known` the names that need no telling; `cure` what the caller's own search would
+//!   find; `owed` handles that go with the program's last one; `early` what was opened before MPI came up
+//! - `waiting`: whether this thread may wait for other ranks
+//! - `init`, `fortran`: MPI_Init and its family; `guard`: MPI calls that a worker thread must not make
+//! - `next`, `objects`: the definitions that stand behind ours, and the objects of the process
+//! - `engine`: `libdlcast.so`; `environment`, `fork`: what children see
 #![cfg_attr(panic = "abort", no_std)]
 
 #[cfg(not(all(

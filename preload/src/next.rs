@@ -31,8 +31,16 @@ impl Next {
 
     #[cold]
     fn find(&self) -> *mut c_void {
-        // SAFETY: a C string; the result is an address or null.
-        let found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        let mut found = ptr::null_mut();
+        if self.name == c"dlerror" {
+            // dlsym forgets the error that is to be told: this one is looked for by hand, where dladdr is.
+            let libc = LinkMap::of(libc::dladdr as *const c_void);
+            found = libc.and_then(|libc| libc.function(self.name)).unwrap_or(found);
+        }
+        if found.is_null() {
+            // SAFETY: a C string; the result is an address or null.
+            found = unsafe { libc::dlsym(libc::RTLD_NEXT, self.name.as_ptr()) };
+        }
         if found.is_null() {
             crate::say::die_undefined(self.name);
         }

@@ -25,7 +25,9 @@ struct Dynamic {
 
 const DT_NULL: i64 = 0;
 const DT_STRTAB: i64 = 5;
+const DT_SYMTAB: i64 = 6;
 const DT_SONAME: i64 = 14;
+const DT_GNU_HASH: i64 = 0x6fff_fef5;
 const RTLD_DL_LINKMAP: c_int = 2;
 
 impl LinkMap {
@@ -83,10 +85,56 @@ impl LinkMap {
         unsafe { soname(self.base, self.dynamic) }
     }
 
+    /// A function that it defines, found without the loader. It has a GNU hash table: this is for libc.
+    pub fn function(&self, name: &CStr) -> Option<*mut c_void> {
+        // SAFETY: the object's own section and tables, mapped as long as the object, laid out as ELF and GNU say.
+        unsafe {
+            let table = |tag| entry(self.dynamic, tag).map(ptr::with_exposed_provenance::<u32>);
+            let (hashes, names) = (table(DT_GNU_HASH)?, table(DT_STRTAB)?.cast::<c_char>());
+            let symbols = table(DT_SYMTAB)?.cast::<libc::Elf64_Sym>();
+            let [buckets, first, blooms] = [0, 1, 2].map(|at| *hashes.add(at) as usize);
+            let bucket = hashes.add(4 + 2 * blooms);
+            let chain = bucket.add(buckets);
+            let hash = name
+                .to_bytes()
+                .iter()
+                .fold(5381_u32, |hash, byte| hash.wrapping_mul(33).wrapping_add(u32::from(*byte)));
+            let mut at = *bucket.add(hash as usize % buckets) as usize;
+            while at >= first {
+                let (symbol, link) = (&*symbols.add(at), *chain.add(at - first));
+                let is_same = link | 1 == hash | 1 && CStr::from_ptr(names.add(symbol.st_name as usize)) == name;
+                if is_same && symbol.st_shndx != 0 {
+                    return Some(ptr::with_exposed_provenance_mut(self.base + symbol.st_value as usize));
+                }
+                // The last of its bucket is marked.
+                at = if link & 1 == 0 { at + 1 } else { 0 };
+            }
+        }
+        None
+    }
+
     /// Whether an object of a visit is this one.
     pub fn is(&self, object: &Object<'_>) -> bool {
         self.base == object.0.dlpi_addr as usize
     }
+}
+
+/// An entry of a dynamic section.
+///
+/// # Safety
+/// The section stays mapped.
+unsafe fn entry(dynamic: *const Dynamic, tag: i64) -> Option<usize> {
+    let mut entry = dynamic;
+    // SAFETY: the section ends with DT_NULL.
+    while let Some(this) = unsafe { entry.as_ref() } {
+        match this.tag {
+            DT_NULL => break,
+            found if found == tag => return Some(this.value),
+            // SAFETY: not the last one.
+            _ => entry = unsafe { entry.add(1) },
+        }
+    }
+    None
 }
 
 /// The DT_SONAME in a dynamic section.
@@ -94,20 +142,8 @@ impl LinkMap {
 /// # Safety
 /// It is the section of the object at this base, which stays mapped.
 unsafe fn soname<'a>(base: usize, dynamic: *const Dynamic) -> Option<&'a CStr> {
-    let value = |tag| {
-        let mut entry = dynamic;
-        // SAFETY: the section ends with DT_NULL.
-        while let Some(this) = unsafe { entry.as_ref() } {
-            match this.tag {
-                DT_NULL => break,
-                found if found == tag => return Some(this.value),
-                // SAFETY: not the last one.
-                _ => entry = unsafe { entry.add(1) },
-            }
-        }
-        None
-    };
-    let (table, offset) = (value(DT_STRTAB)?, value(DT_SONAME)?);
+    // SAFETY: promised by the caller.
+    let (table, offset) = unsafe { (entry(dynamic, DT_STRTAB)?, entry(dynamic, DT_SONAME)?) };
     // The loader has relocated the address, except where the section is read-only (the vdso).
     let table = if table < base { table + base } else { table };
     // SAFETY: the object's own string table.

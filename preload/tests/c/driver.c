@@ -6,6 +6,7 @@
      via FLAGS NAME              the same, by the last opened library that exports caller_open
      import NAME                 the same, inside a function of CPython's name
      close | call SYMBOL         of the last handle
+     symbol NAME                 dlsym
      error                       dlerror
      objects                     what is loaded, in order
      cd FOLDER | print VARIABLE | sh COMMAND
@@ -114,6 +115,8 @@ int main(int argc, char **argv) {
                 printf("%s() = %d\n", *word, function());
             else
                 printf("%s: %s\n", *word, dlerror());
+        } else if (!strcmp(*word, "symbol")) {
+            printf("symbol: %s\n", dlsym(RTLD_DEFAULT, *++word) ? "there" : "missing");
         } else if (!strcmp(*word, "error")) {
             const char *error = dlerror();
             printf("error: %s\n", error ? error : "none");

@@ -325,6 +325,25 @@ fn errors_are_the_loaders_own() {
 }
 
 #[test]
+fn an_error_from_before_the_first_dlopen_is_told() {
+    let stage = Stage::new();
+    stage.driver(&[]);
+    let (output, _) = stage.both(&[
+        "./driver",
+        "symbol",
+        "nobody_has_this",
+        "error",
+        "error",
+        "init",
+        "symbol",
+        "nor_this",
+        "error",
+        "fini",
+    ]);
+    assert!(output.contains("error: ./driver: undefined symbol: nobody_has_this\nerror: none\n"), "{output}");
+}
+
+#[test]
 fn files_for_another_machine_and_dangling_links_are_passed_over() {
     let stage = Stage::new();
     stage.driver(&["-Wl,-rpath,@/a:@/b:@/c:@/d", NEW]);

@@ -98,7 +98,7 @@ impl Call {
     /// A call that waits for libraries alone, in service mode.
     pub(super) fn begin_native(shared: &Arc<Shared>, request: Request) -> Result<Call, CallError> {
         shared.refuse_ended()?;
-        if inside::is_inside() {
+        if safe_point::must_not_wait() {
             shared.ask([Pending::here(request)]);
             return Err(CallError::Nested);
         }

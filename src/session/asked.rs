@@ -86,7 +86,8 @@ impl Asked {
     /// Both lanes, libraries first: what they ask of Python is done then.
     fn sync(&mut self, served: &Served) -> Result<Outcome, CallError> {
         let mut whole = Report::default();
-        for lane in Lane::BOTH {
+        let lanes = if self.libraries_only { &Lane::BOTH[..1] } else { &Lane::BOTH[..] };
+        for &lane in lanes {
             let ticket = served.tickets.open_sync(lane);
             service::ring(&self.shared, lane);
             let Answer { report, .. } = self.answer(served, lane, ticket)?;

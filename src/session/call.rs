@@ -105,6 +105,12 @@ impl Call {
         Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, Some(request), shared.limit).for_libraries_only()))))
     }
 
+    /// The same for all that is recorded: the native half of a sync.
+    pub(super) fn begin_native_sync(shared: &Arc<Shared>) -> Result<Call, CallError> {
+        shared.refuse_ended()?;
+        Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, None, shared.limit).for_libraries_only()))))
+    }
+
     /// Goes on until there is an import to do, or the end. Blocks while other ranks are waited for. (In service mode the
     /// import worker imports.)
     pub fn step(&mut self) -> Step {

@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::call::Own;
 use super::pending::Pending;
 use super::report::SyncReport;
-use super::{CallError, Options, Session, lock, record, service};
+use super::{CallError, Options, Session, lock, record, safe_point, service};
 use crate::config::{self, Mode, Run, Timeout};
 use crate::error::complain;
 use crate::host::{dl, inside, python};
@@ -106,7 +106,8 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
         // It begins when the interpreter comes round to it, and counts from now on.
         importer::enlist(true);
     }
-    let session = Session::world(Options { mode: Some(Mode::Service), timeout: Timeout::Default })?;
+    let session =
+        safe_point::in_mpi_init(|| Session::world(Options { mode: Some(Mode::Service), timeout: Timeout::Default }))?;
     let program = Program {
         session,
         run,
@@ -121,7 +122,7 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
     if has_python && !python::run_soon(c"import dlcast._preload; dlcast._preload.start()") {
         importer::enlist(false);
     }
-    program.begin()
+    safe_point::in_mpi_init(|| program.begin())
 }
 
 /// A dlopen follows that nobody sees: its flags are kept for when the link maps show what it has opened.
@@ -191,7 +192,7 @@ impl Program {
         for library in &self.run.load {
             shared.ask([Pending::here(record::library(library, OpenFlags::NOW)?)]);
         }
-        let report = self.session.sync()?;
+        let report = super::call::Call::begin_native_sync(shared).and_then(|call| self.session.finish(call))?.sync();
         self.refuse_missing(&report)?;
         if self.session.rank() == 0 {
             for module in &self.run.import {

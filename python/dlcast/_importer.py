@@ -8,19 +8,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import sys
-import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any, NamedTuple
 
+from dlcast import _started
 from dlcast._interrupts import Interrupts
 from dlcast._parking import parking
+from dlcast._started import Job
 
-_BOOTSTRAP = "<frozen importlib._bootstrap>"
-# The functions of the import system that hold a module's lock while its body runs.
-_IMPORTING = frozenset({"_find_and_load", "_load", "_exec"})
 # What to do about code that a call does not run.
 PLAIN = "give a plain function that runs it"
 _OWN_FILES = (str(Path(__file__).parent), str(Path(importlib.__file__)), "<frozen importlib.")
@@ -33,45 +31,31 @@ class Failure(NamedTuple):
     traceback: str | None
 
 
-class _Here(threading.local):
-    """Of this thread: for whom it is importing or calling, innermost last."""
-
-    def __init__(self) -> None:
-        self.owners: list[object] = []
-        self.calling = False
-
-
-_here = _Here()
-
-
 def inside_job() -> bool:
-    """Whether this thread is doing an import for a round, or running a callback."""
-    return bool(_here.owners)
+    """Whether this thread is doing an import for a round, or running a callback; or was started by one."""
+    return _started.job() is not None
 
 
 def inside_callback() -> bool:
     """Whether this thread is running a callback for a round, which may do other things on other ranks."""
-    return _here.calling
+    job = _started.job()
+    return job is not None and job.calls
 
 
 def must_not_wait() -> bool:
-    """Whether this thread is where nothing may wait for another rank: in an `import` or a callback."""
+    """Whether nothing may wait for another rank here: in an `import` or a callback, or for one."""
     return inside_job() or inside_import()
 
 
 def owner() -> object:
     """Whose round this thread is doing something for."""
-    return _here.owners[-1] if _here.owners else None
+    job = _started.job()
+    return None if job is None else job.owner
 
 
 def inside_import() -> bool:
-    """Whether this thread is inside an `import`, where nothing may wait for another rank."""
-    frame: FrameType | None = sys._getframe()
-    while frame is not None:
-        if frame.f_code.co_filename == _BOOTSTRAP and frame.f_code.co_name in _IMPORTING:
-            return True
-        frame = frame.f_back
-    return False
+    """Whether this thread is inside an `import`, or started by one: nothing may wait for another rank."""
+    return _started.importing()
 
 
 def import_here(name: str) -> ModuleType:
@@ -138,19 +122,15 @@ class Jobs:
             self._interrupts.admitted = False
             _refuse_unfinished(name, result)
 
-        _here.calling = True
-        try:
-            return self._attempt(work)
-        finally:
-            _here.calling = False
+        return self._attempt(work, calls=True)
 
-    def _attempt(self, work: Callable[[], None]) -> Failure | None:
+    def _attempt(self, work: Callable[[], None], calls: bool = False) -> Failure | None:
         if self._decided:
             # What came as a dependency of an earlier round stays: it is the program's by now.
             self._fresh.clear()
             self._decided = False
         before = set(sys.modules)
-        _here.owners.append(self._owner)
+        _started.begin(Job(self._owner, calls))
         try:
             work()
         except BaseException as error:
@@ -160,7 +140,7 @@ class Jobs:
                 self.interrupt = error
             return _failure(error)
         finally:
-            _here.owners.pop()
+            _started.end()
             self._fresh.update(
                 (new, module) for new, module in list(sys.modules.items()) if new not in before
             )

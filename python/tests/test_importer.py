@@ -302,10 +302,18 @@ def test_an_import_is_known_from_inside_only(write, jobs, monkeypatch):
 
 
 def test_another_threads_import_is_not_this_threads(write, monkeypatch):
+    inside = threading.Event()
     seen = []
-    monkeypatch.setattr("builtins.look", lambda: seen.append(_importer.inside_import()), raising=False)
-    write("starts.py", "import threading\nt = threading.Thread(target=look)\nt.start()\nt.join()")
-    importlib.import_module("starts")
+
+    def look():
+        inside.wait(20)
+        seen.append(_importer.inside_import())
+
+    thread = threading.Thread(target=look)
+    monkeypatch.setattr("builtins.meet", lambda: (inside.set(), thread.join(20)), raising=False)
+    write("meets.py", "meet()")
+    thread.start()
+    importlib.import_module("meets")
     assert seen == [False]
 
 

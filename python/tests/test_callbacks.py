@@ -121,6 +121,7 @@ static int32_t answer(int32_t *result, char *message, size_t capacity) {
 DLCAST_TASK(answer, "answer", "()->i32");
 """
 ASKS = """
+#include <dlfcn.h>
 #include <dlcast.h>
 dlcast_session session;
 char library[4096];
@@ -130,7 +131,7 @@ int32_t asks(const void *bytes, size_t length, uint64_t tag, char *message, size
   void *handle = &session;
   dlcast_session again = 0, none = 0;
   said[0] = dlcast_load_global(session, library, 0, 5, &handle);
-  said[1] = handle == &session;
+  said[1] = handle && dlsym(handle, "dlcast_plugin_table_v1");
   said[2] = dlcast_register_global(session, more, "x", 1, 3, 5);
   said[3] = dlcast_attach(DLCAST_COMM_WORLD, DLCAST_COLLECTIVE, 5, &again) == DLCAST_OK && again == session;
   said[4] = dlcast_attach(other, DLCAST_COLLECTIVE, 5, &none);

@@ -71,7 +71,7 @@
 #define DLCAST_COLLECTIVE 0
 
 /*
- Mode: threads take part for ranks that do not call. Not in this version.
+ Mode: threads take part for ranks that do not call; every verb is one-sided. Needs MPI_THREAD_MULTIPLE.
  */
 #define DLCAST_SERVICE 1
 
@@ -290,6 +290,14 @@ dlcast_status dlcast_load_global(dlcast_session session,
  `module` is a C string.
  */
 dlcast_status dlcast_import_global(dlcast_session session, const char *module, double timeout);
+
+/*
+ Turns a session to service mode: from now on every verb is one-sided, called by any rank, any thread, at any time; threads of
+ the other ranks take part. Collective; as DLCAST_SERVICE at dlcast_attach. DLCAST_MPI where MPI provides less than
+ MPI_THREAD_MULTIPLE: the session stays in collective mode.
+ */
+dlcast_status dlcast_serve(dlcast_session session,
+                           double timeout);
 
 /*
  Agrees on all that any rank has recorded, and does it. Collective. What failed is in dlcast_last_report, and no error

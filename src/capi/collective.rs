@@ -154,6 +154,17 @@ pub unsafe extern "C" fn dlcast_import_global(
     })
 }
 
+/// Turns a session to service mode: from now on every verb is one-sided, called by any rank, any thread, at any time; threads of
+/// the other ranks take part. Collective; as DLCAST_SERVICE at dlcast_attach. DLCAST_MPI where MPI provides less than
+/// MPI_THREAD_MULTIPLE: the session stays in collective mode.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_serve(session: dlcast_session, timeout: f64) -> dlcast_status {
+    run(|| {
+        translate::session(session, timeout)?.serve()?;
+        Ok(DLCAST_OK)
+    })
+}
+
 /// Agrees on all that any rank has recorded, and does it. Collective. What failed is in dlcast_last_report, and no error
 /// of this call.
 #[unsafe(no_mangle)]

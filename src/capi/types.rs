@@ -40,7 +40,7 @@ pub const DLCAST_COMM_WORLD: i32 = i32::MIN;
 pub const DLCAST_DEFAULT_MODE: i32 = -1;
 /// Mode: every rank makes the calls itself.
 pub const DLCAST_COLLECTIVE: i32 = 0;
-/// Mode: threads take part for ranks that do not call. Not in this version.
+/// Mode: threads take part for ranks that do not call; every verb is one-sided. Needs MPI_THREAD_MULTIPLE.
 pub const DLCAST_SERVICE: i32 = 1;
 
 /// A call without a request of its own.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::call::Outcome;
+use super::call::{Outcome, Own};
 use super::pending::Pending;
 use super::service::{self, Answer, Served};
 use super::{CallError, Ended, Shared, report};
@@ -14,6 +14,9 @@ use crate::round::Report;
 
 /// How long the answer to a roll-call is waited for: its window and its grace, and a slow machine.
 const ROLL_CALL: Duration = Duration::from_secs(4);
+
+/// Times that a round may reach the service's deadline, in phases one after the other.
+const PHASES: u32 = 4;
 
 /// A call that waits.
 pub(super) struct Asked {
@@ -31,8 +34,9 @@ pub(super) struct Asked {
 
 impl Asked {
     pub(super) fn begin(shared: &Arc<Shared>, own: Option<Request>, limit: Option<Duration>) -> Asked {
-        // With the service's own deadline the service comes first: it knows who is late.
-        let limit = if limit == shared.limit { None } else { limit };
+        // With the service's own deadline the service comes first: it knows who is late, and fails what is stuck, one phase after
+        // the other.
+        let limit = if limit == shared.limit { limit.map(|limit| limit * PHASES + ROLL_CALL) } else { limit };
         let mut asked = Asked {
             shared: shared.clone(),
             own,
@@ -43,7 +47,7 @@ impl Asked {
             libraries_only: false,
         };
         let Some(served) = shared.served.get() else { return asked };
-        if let Some(request) = asked.own.clone() {
+        if let Some(request) = asked.own.clone().filter(|request| !matches!(request, Request::Invalid { .. })) {
             asked.known = everybody_has(served, &request);
             if asked.known.is_none() {
                 let (lane, ticket) = (request.lane(), served.tickets.open());
@@ -70,7 +74,11 @@ impl Asked {
             return Ok(Outcome::new(own, Arc::default(), &shared));
         }
         let Some((lane, ticket)) = self.ticket.take() else {
-            return Err(CallError::Invalid("this call has ended".into()));
+            // Nobody waits for this rank, so nobody has to hear of a bad argument.
+            return match own {
+                Request::Invalid { message } => Ok(Outcome::new(Some(Own::Invalid(message)), Arc::default(), &shared)),
+                _ => Err(CallError::Invalid("this call has ended".into())),
+            };
         };
         let Answer { report, means } = self.answer(served, lane, ticket)?;
         // What constructors and callbacks have asked Python for has been done, too, when this returns.

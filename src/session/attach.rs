@@ -104,7 +104,7 @@ fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
     if let Some(id) = mpi::cached(comm)? {
         let session = Session::by_id(id, options)?;
         session.shared.refuse_ended()?;
-        let has = if session.shared.served.get().is_some() { Mode::Service } else { Mode::Collective };
+        let has = session.mode();
         if options.mode.is_some_and(|wanted| wanted != has) {
             return Err(CallError::Invalid(format!(
                 "the session of this communicator is in {has} mode: attach in the same mode, or in none{}",
@@ -236,7 +236,7 @@ fn make(
     }
     // The service has the deadline that attach was given: its threads wait, not the calls.
     let shared = Arc::new(Shared::new(id, rank, size, roster, limit, Slot::Serving));
-    service::serve(&shared, Box::new(core)).map_err(|error| (error, Some(shared.clone())))?;
+    service::serve(&shared, Box::new(core)).map_err(|(error, _)| (error, Some(shared.clone())))?;
     Ok(shared)
 }
 

@@ -36,13 +36,16 @@ pub(super) fn gather(shared: &Shared, state: &mut State, taken: Vec<Pending>) ->
     let mut means = Vec::new();
     let mut recorded = Vec::new();
     let mut plan = Plan::default();
-    let mut host = dl::host(state.node.as_mut());
+    let (node, mut host) = (&mut state.node, None);
+    // Taken for libraries only: Python's lane is not held up by a constructor.
+    let mut node = node.as_mut();
     for Pending { request, asked_by, ticket, .. } in taken {
         if ticket.is_none() && asked_by.is_none() {
             recorded.push(request.clone());
         }
         let (what, copies) = match request {
             Request::Library { spelling, flags, opened } => {
+                let host = host.get_or_insert_with(|| dl::host(node.take()));
                 let library = host.find(&spelling, flags, opened);
                 means.extend(ticket.map(|ticket| (ticket, library.identity.clone())));
                 let paths = host.copies(&library);
@@ -66,7 +69,8 @@ pub(super) fn gather(shared: &Shared, state: &mut State, taken: Vec<Pending>) ->
                 (What::Callback(callback), Vec::new())
             }
             Request::Unload { spelling } => {
-                (What::Unload(to_unload(&mut host, &state.committed, &spelling)), Vec::new())
+                let host = host.get_or_insert_with(|| dl::host(node.take()));
+                (What::Unload(to_unload(host, &state.committed, &spelling)), Vec::new())
             }
             Request::Invalid { message } => (What::Invalid { message }, Vec::new()),
         };
@@ -205,11 +209,10 @@ pub(super) fn settle(
     if !state.plugins.met.is_empty() {
         state.plugins.agree(Arc::make_mut(&mut write(&shared.registry)), growth);
     }
-    let mut host = dl::host(None);
     for item in commit {
         match &item.what {
             What::Library(library) => {
-                if let Err(failure) = host.commit(library) {
+                if let Err(failure) = dl::host(None).commit(library) {
                     // The object is open, so the loader has no reason to refuse; a program that sees this has closed it itself.
                     eprintln!("dlcast: {}: {}", failure.phase, failure.message);
                 }

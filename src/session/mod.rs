@@ -242,7 +242,11 @@ impl Shared {
     /// Gives the moving parts back; if the session has ended meanwhile, they go.
     fn give_back(&self, core: Box<Core>) {
         let ended = lock(&self.ended).is_some();
-        *lock(&self.core) = if ended { Slot::Gone } else { Slot::Free(core) };
+        self.put(if ended { Slot::Gone } else { Slot::Free(core) });
+    }
+
+    fn put(&self, slot: Slot) {
+        *lock(&self.core) = slot;
         if self.waiting.load(Ordering::Relaxed) > 0 {
             self.freed.notify_all();
         }
@@ -381,6 +385,44 @@ impl Session {
     pub fn unload_global(&self, path: &str) -> Result<(), CallError> {
         let request = record::or_invalid(record::unload(path));
         verdict(self.finish(self.begin(Some(request), None)?)?.own)
+    }
+
+    /// Turns the session to service mode: from now on every verb is one-sided, and threads of the other ranks take part. As
+    /// [`Mode::Service`] at attach, for a session that began in collective mode; one that serves already goes on.
+    ///
+    /// # Collective
+    /// Over the session's communicator. Shown by `mpi-tests/src/bin/service_loads.rs`.
+    ///
+    /// # Errors
+    /// Where MPI provides less than MPI_THREAD_MULTIPLE on some rank: the session stays in collective mode.
+    pub fn serve(&self) -> Result<(), CallError> {
+        self.shared.refuse_ended()?;
+        if self.shared.served.get().is_some() {
+            return Ok(());
+        }
+        let limit = match self.timeout {
+            Timeout::Default => self.shared.limit,
+            other => other.resolve().map_err(|error| CallError::Invalid(error.to_string()))?,
+        };
+        let core = match safe_point::must_not_wait() {
+            true => return Err(CallError::Nested),
+            false => self.shared.take(limit)?,
+        };
+        match service::serve(&self.shared, core) {
+            Ok(()) => {
+                self.shared.put(Slot::Serving);
+                Ok(())
+            }
+            Err((error, core)) => {
+                self.shared.put(core.map_or(Slot::Gone, Slot::Free));
+                Err(error)
+            }
+        }
+    }
+
+    /// The mode that the session is in.
+    pub fn mode(&self) -> Mode {
+        if self.shared.served.get().is_some() { Mode::Service } else { Mode::Collective }
     }
 
     /// Agrees on all that any rank has recorded, and does it. What failed is in the report: it is no error of this call.

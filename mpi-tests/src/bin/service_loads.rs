@@ -1,16 +1,26 @@
 //! In service mode a rank loads for all while the others are blocked in MPI: one rank alone; every rank its own library; every
-//! rank the same.
+//! rank the same; the same in a session that began in collective mode.
 
 use std::time::{Duration, Instant};
 
+use dlcast::Mode;
 use mpi::Threading;
 use mpi_tests::{Job, NOW, assert_answers, process, series, text};
 
 fn main() {
     let job = Job::start_with(Threading::Multiple);
-    let session = job.serve();
+    let session = match std::env::args().nth(1).as_deref() {
+        Some("turned") => {
+            let session = job.attach();
+            assert_eq!(session.mode(), Mode::Collective);
+            session.serve().expect("MPI has threads");
+            session
+        }
+        _ => job.serve(),
+    };
+    assert_eq!(session.mode(), Mode::Service);
     match std::env::args().nth(1).as_deref() {
-        Some("one") => {
+        Some("one" | "turned") => {
             let apple = job.library("apple");
             if job.rank == 17 % job.size {
                 let library = session.load_global(text(&apple), NOW).expect("every rank can open it");

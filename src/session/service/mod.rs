@@ -115,8 +115,10 @@ fn service() -> Result<&'static Service, CallError> {
 /// Turns a session that no call is using to service mode.
 ///
 /// Collective.
-pub(super) fn serve(shared: &Arc<Shared>, core: Box<Core>) -> Result<(), CallError> {
-    let Core { mut comm, solo: _, mut notes, state, .. } = *core;
+///
+/// # Errors
+/// With the moving parts, where some rank has not what it takes: the session stays what it was.
+pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (CallError, Option<Box<Core>>)> {
     let mut budget = Budget::new(shared.limit);
     let place = Place {
         rank: shared.rank,
@@ -129,23 +131,36 @@ pub(super) fn serve(shared: &Arc<Shared>, core: Box<Core>) -> Result<(), CallErr
     let lose = |lost| {
         let (error, reason) = attach::told(lost);
         shared.end(reason);
-        error
+        (error, None)
     };
-    let mut duplicate = Duplicate::of_own(&comm)?;
-    let python = wait::wait(&mut notes, &mut budget, &place, || duplicate.test()).map_err(lose)?;
-    let python = MpiComm::new(python)?;
     // Whoever is called from now on has a door, or has none; and nobody is called before all are here.
     let door = Door::named(&door_of(shared, shared.rank)).ok();
-    let ready = service().and_then(|service| world::needs_multiple().map(|()| service).map_err(CallError::from));
+    let ready = world::needs_multiple().map_err(CallError::from).and_then(|()| service());
     let vote = Collective::Max(vec![u64::from(ready.is_err())]);
-    let failed = wait::collective(&mut comm, vote, &mut notes, &mut budget, &place, false).map_err(lose)?.into_inner();
-    let service = ready?;
-    if failed != Reply::Words(vec![0]) {
-        return Err(CallError::Invalid("service mode cannot start on another rank, which says why".into()));
-    }
+    let Core { comm, notes, .. } = &mut *core;
+    let failed = wait::collective(comm, vote, notes, &mut budget, &place, false).map_err(lose)?.into_inner();
+    let service = match ready {
+        Ok(service) if failed == Reply::Words(vec![0]) => service,
+        Ok(_) => {
+            let text = "service mode cannot start on another rank, which says why";
+            return Err((CallError::Invalid(text.into()), Some(core)));
+        }
+        Err(error) => return Err((error, Some(core))),
+    };
+    let broken = |error: crate::comm::CommError| {
+        shared.end(Ended::Comm(error.clone()));
+        (CallError::Comm(error), None)
+    };
+    let mut duplicate = Duplicate::of_own(comm).map_err(broken)?;
+    let python = wait::wait(notes, &mut budget, &place, || duplicate.test()).map_err(lose)?;
+    let python = MpiComm::new(python).map_err(broken)?;
+    let Core { comm, notes, state, .. } = *core;
     let _first = shared.served.set(Served::default());
     lock(&FIRST).get_or_insert_with(|| shared.clone());
     service.post(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
+    for lane in Lane::BOTH {
+        ring(shared, lane);
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! It makes MPI calls, and looks at what other threads have left for it; nothing else.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::worker::{self, Errand};
 use super::{Served, Service, door_of};
 use crate::comm::mpi::{MpiComm, Notes, world};
 use crate::comm::{CommError, Control};
+use crate::error::complain;
 use crate::host::door::{self, Door};
 use crate::lane::{self, Word};
 use crate::ranks::RankSet;
@@ -425,20 +427,32 @@ impl Control for Line<'_> {
     }
 }
 
-/// The thread.
+/// The thread. Should it panic, its sessions end, and nobody waits for them.
 pub fn run(service: &'static Service, home: &Door) {
     let mut posts: Vec<Post> = Vec::new();
+    if std::panic::catch_unwind(AssertUnwindSafe(|| serve(service, home, &mut posts))).is_err() {
+        complain("internal error in the protocol thread: this rank takes part in nothing any more");
+        for post in &mut posts {
+            let shared = post.shared.clone();
+            if let Some(served) = Post::served(&shared) {
+                post.end(served, Ended::Abandoned, &CallError::Ended(Ended::Abandoned));
+            }
+        }
+    }
+}
+
+fn serve(service: &'static Service, home: &Door, posts: &mut Vec<Post>) {
     let mut awake = Instant::now();
     let mut nap = SHORTEST_NAP;
     loop {
         let mail = std::mem::take(&mut *lock(&service.mail));
         let mut moved = !mail.is_empty();
         for mail in mail {
-            deliver(mail, &mut posts);
+            deliver(mail, posts);
         }
         if !posts.is_empty() && !world::is_up() {
             // Nobody has waited for the goodbyes.
-            for post in &mut posts {
+            for post in &mut *posts {
                 let shared = post.shared.clone();
                 if let Some(served) = Post::served(&shared) {
                     post.end(served, Ended::Finalized, &CallError::Ended(Ended::Finalized));
@@ -446,7 +460,7 @@ pub fn run(service: &'static Service, home: &Door) {
             }
             posts.clear();
         }
-        for post in &mut posts {
+        for post in &mut *posts {
             moved |= post.step(service);
         }
         for post in posts.extract_if(.., |post| post.over) {

@@ -26,6 +26,8 @@ pub struct Answer {
 pub struct Tickets {
     waiting: Mutex<HashMap<u64, Option<Result<Answer, CallError>>>>,
     answered: Condvar,
+    /// Why there are no answers any more.
+    ended: Mutex<Option<CallError>>,
     /// Tickets without a request: for the next round of a lane, whatever it carries.
     syncs: Mutex<Vec<(Lane, u64)>>,
     /// What every rank has.
@@ -36,7 +38,8 @@ impl Tickets {
     /// A new one, which is waited for.
     pub fn open(&self) -> u64 {
         let ticket = next_ticket();
-        lock(&self.waiting).insert(ticket, None);
+        let ended = lock(&self.ended);
+        lock(&self.waiting).insert(ticket, ended.clone().map(Err));
         ticket
     }
 
@@ -98,8 +101,9 @@ impl Tickets {
         self.answered.notify_all();
     }
 
-    /// Answers all that are waited for.
+    /// Answers all that are waited for, and all that will be.
     pub fn answer_all(&self, error: &CallError) {
+        lock(&self.ended).get_or_insert_with(|| error.clone());
         for place in lock(&self.waiting).values_mut() {
             place.get_or_insert_with(|| Err(error.clone()));
         }

@@ -4,6 +4,7 @@
 //! it but the native lane, and not for ever.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -13,10 +14,12 @@ use super::super::pending::Pending;
 use super::super::{Shared, State};
 use super::protocol::Mail;
 use super::{SERVICE, first};
-use crate::error::complain;
+use crate::error::{Phase, complain};
+use crate::outcome::Failure;
 use crate::plan::Plan;
 use crate::request::Lane;
-use crate::round::{Done, Job};
+use crate::round::{Done, Job, More};
+use crate::task::Shapes;
 
 /// How often the link maps are looked at: a plain dlopen of a plugin is noticed within this time.
 const LOOK: Duration = Duration::from_millis(100);
@@ -86,18 +89,33 @@ fn look() {
 }
 
 fn run(shared: &Shared, number: u64, mut state: Box<State>, work: Work) -> Result {
-    let mut gathered = None;
-    let done = match work {
+    let otherwise = work.panicked();
+    let tried = std::panic::catch_unwind(AssertUnwindSafe(|| match work {
         Work::Gather(taken) => {
             jobs::tell_mapped();
             let found = jobs::gather(shared, &mut state, taken);
             let plan = found.plan.clone();
-            gathered = Some(Gathered { plan: Plan::default(), ..found });
-            Done::Gathered(plan)
+            (Done::Gathered(plan), Some(Gathered { plan: Plan::default(), ..found }))
         }
-        Work::Round(job) => native(shared, &mut state, job),
-    };
+        Work::Round(job) => (native(shared, &mut state, job), None),
+    }));
+    let (done, gathered) = tried.unwrap_or((otherwise, None));
     Result { number, state, done, gathered }
+}
+
+impl Work {
+    /// What a panic in it comes to: a failure of this rank, which goes into the next collective as any other.
+    fn panicked(&self) -> Done {
+        match self {
+            Work::Gather(_) => Done::Gathered(Plan::default()),
+            Work::Round(Job::Stage(items) | Job::Open(items)) => {
+                let failure = Failure::new(Phase::Open, "internal error in dlcast; see the panic message on stderr");
+                let failed = items.iter().map(|(index, _)| (*index, failure.clone())).collect();
+                Done::Tried { failed, more: More::default(), shapes: Shapes::default() }
+            }
+            Work::Round(_) => Done::Settled,
+        }
+    }
 }
 
 fn native(shared: &Shared, state: &mut State, job: Job) -> Done {

@@ -91,6 +91,10 @@ pub trait Control {
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError>;
     /// The next note that has arrived, if any, and who sent it.
     fn poll(&mut self) -> Result<Option<(u32, Vec<u8>)>, CommError>;
+    /// Gives what was posted the time to leave.
+    fn flush(&mut self) -> Result<(), CommError> {
+        Ok(())
+    }
 }
 
 /// MPI said no, or cannot be asked.

@@ -35,15 +35,16 @@ use crate::comm::mpi::{Duplicate, MpiComm, world};
 use crate::comm::{Collective, Reply};
 use crate::error::Phase;
 use crate::host::door::{self, Door, Knocker};
+use crate::importer;
 use crate::request::Lane;
 
 /// How much longer than its deadline the end of a session is waited for: a roll-call comes between.
 const GRACE: Duration = Duration::from_secs(4);
 
 /// What a session in service mode shares with its callers.
-#[derive(Default)]
 pub(crate) struct Served {
     pub tickets: Tickets,
+    hands: Box<dyn Hands>,
     over: Mutex<bool>,
     ended: Condvar,
     /// On rank 0: what ranks have said at the end.
@@ -89,10 +90,49 @@ static SERVICE: OnceLock<Service> = OnceLock::new();
 /// The session that takes what nobody has asked for explicitly: the first one, which is the world's in most programs.
 static FIRST: LazyLock<Mutex<Option<Arc<Shared>>>> = LazyLock::new(Mutex::default);
 
+/// Who does what a lane does not do itself: the other threads of the process.
+pub(crate) trait Hands: Send + Sync {
+    /// Leaves something for the protocol thread.
+    fn post(&self, mail: Mail);
+    /// To the library worker.
+    fn give(&self, errand: worker::Errand);
+    /// Whether there is a Python.
+    fn has_python(&self) -> bool;
+    /// To Python's import worker. The ticket is for [`Hands::withdraw`].
+    fn import(&self, errand: Box<dyn importer::Errand>) -> u64;
+    /// What no import worker has begun is taken back.
+    fn withdraw(&self, ticket: u64);
+}
+
 impl Service {
-    fn post(&self, mail: Mail) {
+    fn leave(&self, mail: Mail) {
         lock(&self.mail).push(mail);
         self.knocker.knock();
+    }
+}
+
+impl Hands for &'static Service {
+    fn post(&self, mail: Mail) {
+        // A forked child has no protocol thread; when MPI is gone, it has nothing to do.
+        if world::is_here() {
+            self.leave(mail);
+        }
+    }
+
+    fn give(&self, errand: worker::Errand) {
+        self.worker.give(errand);
+    }
+
+    fn has_python(&self) -> bool {
+        importer::has_worker()
+    }
+
+    fn import(&self, errand: Box<dyn importer::Errand>) -> u64 {
+        importer::submit(errand)
+    }
+
+    fn withdraw(&self, ticket: u64) {
+        importer::withdraw(ticket);
     }
 }
 
@@ -155,9 +195,9 @@ pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (Ca
     let python = wait::wait(notes, &mut budget, &place, || duplicate.test()).map_err(lose)?;
     let python = MpiComm::new(python).map_err(broken)?;
     let Core { comm, notes, state, .. } = *core;
-    let _first = shared.served.set(Served::default());
+    let _first = shared.served.set(Served::by(Box::new(service)));
     lock(&FIRST).get_or_insert_with(|| shared.clone());
-    service.post(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
+    service.leave(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
     for lane in Lane::BOTH {
         ring(shared, lane);
     }
@@ -171,15 +211,15 @@ fn door_of(shared: &Shared, rank: u32) -> String {
 
 /// A request was recorded: rounds are started for it, without waiting.
 pub(super) fn ring(shared: &Shared, lane: Lane) {
-    if let (Some(service), true) = (SERVICE.get(), shared.served.get().is_some() && world::is_here()) {
-        service.post(Mail::Want(shared.id, lane));
+    if let Some(served) = shared.served.get() {
+        served.hands.post(Mail::Want(shared.id, lane));
     }
 }
 
 /// A caller's deadline has passed: who is where? The answer comes through its ticket.
 pub(super) fn ask_around(shared: &Shared, lane: Lane, ticket: u64, waited: Duration) {
-    if let Some(service) = SERVICE.get() {
-        service.post(Mail::Impatient { session: shared.id, lane, ticket, waited });
+    if let Some(served) = shared.served.get() {
+        served.hands.post(Mail::Impatient { session: shared.id, lane, ticket, waited });
     }
 }
 
@@ -190,11 +230,11 @@ pub(super) fn first() -> Option<Arc<Shared>> {
 
 /// Says goodbye, and serves on until every rank has; then no thread uses the session's communicators any more.
 pub(super) fn leave(shared: &Shared, why: Ended) {
-    let (Some(service), Some(served)) = (SERVICE.get(), shared.served.get()) else { return };
+    let Some(served) = shared.served.get() else { return };
     if !world::is_here() {
         return;
     }
-    service.post(Mail::Leave(shared.id, why));
+    served.hands.post(Mail::Leave(shared.id, why));
     let mut over = lock(&served.over);
     let most = shared.limit.map(|limit| limit + GRACE);
     let start = std::time::Instant::now();
@@ -208,6 +248,17 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
 }
 
 impl Served {
+    fn by(hands: Box<dyn Hands>) -> Served {
+        Served {
+            tickets: Tickets::default(),
+            hands,
+            over: Mutex::default(),
+            ended: Condvar::new(),
+            farewells: Mutex::default(),
+            history: Mutex::default(),
+        }
+    }
+
     /// Keeps a round for a report.
     fn keep(&self, past: Past) {
         let mut history = lock(&self.history);

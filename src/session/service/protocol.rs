@@ -12,7 +12,7 @@ use super::track::{Event, Track};
 use super::worker::{self, Errand};
 use super::{Served, Service, door_of};
 use crate::comm::mpi::{MpiComm, Notes, world};
-use crate::comm::{CommError, Control};
+use crate::comm::{Comm, CommError, Control};
 use crate::error::complain;
 use crate::host::door::{self, Door};
 use crate::lane::{self, Word};
@@ -50,11 +50,11 @@ pub enum Mail {
 }
 
 /// A session that is served.
-pub struct Post {
+pub struct Post<C = MpiComm, N = Notes> {
     shared: Arc<Shared>,
-    notes: Notes,
+    notes: N,
     door: Option<Door>,
-    tracks: [Track; 2],
+    tracks: [Track<C>; 2],
     rolls: [Option<Roll>; 2],
     /// Callers that are to be told what a roll-call finds.
     impatient: Vec<(Lane, u64)>,
@@ -77,15 +77,8 @@ fn index(lane: Lane) -> usize {
     }
 }
 
-impl Post {
-    pub fn new(
-        shared: Arc<Shared>,
-        notes: Notes,
-        door: Option<Door>,
-        native: MpiComm,
-        python: MpiComm,
-        state: State,
-    ) -> Post {
+impl<C: Comm, N: Control> Post<C, N> {
+    pub fn new(shared: Arc<Shared>, notes: N, door: Option<Door>, native: C, python: C, state: State) -> Self {
         let (rank, size) = (shared.rank, shared.size);
         let places: Vec<RankSet> = shared.roster.places.iter().map(|(_, ranks)| ranks.clone()).collect();
         let neighbours = places.iter().find(|ranks| ranks.contains(rank)).cloned().unwrap_or_default();
@@ -110,10 +103,6 @@ impl Post {
         }
     }
 
-    fn served(shared: &Shared) -> Option<&Served> {
-        shared.served.get()
-    }
-
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
         self.notes.post(to, note)?;
         self.knock(to);
@@ -132,10 +121,10 @@ impl Post {
     }
 
     /// Goes on as far as it can; true if it did.
-    fn step(&mut self, service: &Service) -> bool {
+    pub fn step(&mut self) -> bool {
         let shared = self.shared.clone();
-        let Some(served) = Self::served(&shared) else { return false };
-        match self.try_step(&shared, served, service) {
+        let Some(served) = shared.served.get() else { return false };
+        match self.try_step(&shared, served) {
             Ok(moved) => moved,
             Err(error) => {
                 self.end(served, Ended::Comm(error.clone()), &CallError::Comm(error));
@@ -144,12 +133,12 @@ impl Post {
         }
     }
 
-    fn try_step(&mut self, shared: &Arc<Shared>, served: &Served, service: &Service) -> Result<bool, CommError> {
+    fn try_step(&mut self, shared: &Arc<Shared>, served: &Served) -> Result<bool, CommError> {
         let mut moved = false;
         let mut events: Vec<(Lane, Event)> = Vec::new();
         while let Some((from, note)) = self.notes.poll()? {
             moved = true;
-            self.hear(from, &note, shared, served, service, &mut events)?;
+            self.hear(from, &note, shared, served, &mut events)?;
             if self.over {
                 return Ok(true);
             }
@@ -164,9 +153,9 @@ impl Post {
         }
         self.carry_out(events, shared, served)?;
         for at in 0..2 {
-            self.call_the_roll(at, shared, served, service)?;
+            self.call_the_roll(at, shared, served)?;
         }
-        moved |= self.say_bye(shared, served, service)?;
+        moved |= self.say_bye(shared, served)?;
         Ok(moved)
     }
 
@@ -216,7 +205,6 @@ impl Post {
         note: &[u8],
         shared: &Arc<Shared>,
         served: &Served,
-        service: &Service,
         events: &mut Vec<(Lane, Event)>,
     ) -> Result<(), CommError> {
         let mut heard = Vec::new();
@@ -236,7 +224,7 @@ impl Post {
             Ok(Note::Close) => self.close(served)?,
             Err(_) => {
                 let Some(note) = rollcall::read(note, shared.size) else { return Ok(()) };
-                self.hear_roll(from, note, shared, served, service)?;
+                self.hear_roll(from, note, shared, served)?;
             }
         }
         Ok(())
@@ -248,7 +236,6 @@ impl Post {
         note: rollcall::Note,
         shared: &Arc<Shared>,
         served: &Served,
-        service: &Service,
     ) -> Result<(), CommError> {
         let lane = match &note {
             rollcall::Note::Here(here) => here.lane,
@@ -270,19 +257,13 @@ impl Post {
             note => self.rolls[at].as_mut().and_then(|roll| roll.hear(from, note)),
         };
         if let Some(called) = verdict {
-            self.told(at, called, false, shared, served, service);
+            self.told(at, called, false, served);
         }
         Ok(())
     }
 
     /// Opens a roll-call where a collective takes too long, and steps the one that is open.
-    fn call_the_roll(
-        &mut self,
-        at: usize,
-        shared: &Arc<Shared>,
-        served: &Served,
-        service: &Service,
-    ) -> Result<(), CommError> {
+    fn call_the_roll(&mut self, at: usize, shared: &Arc<Shared>, served: &Served) -> Result<(), CommError> {
         if self.rolls[at].is_none()
             && let Some(since) = self.tracks[at].waits()
         {
@@ -304,33 +285,32 @@ impl Post {
             verdict
         };
         if let Some(called) = verdict {
-            self.told(at, called, true, shared, served, service);
+            self.told(at, called, true, served);
         }
         Ok(())
     }
 
     /// A roll-call is over. `own`: this rank has made the verdict, and says it.
-    fn told(&mut self, at: usize, called: Called, own: bool, shared: &Arc<Shared>, served: &Served, service: &Service) {
+    fn told(&mut self, at: usize, called: Called, own: bool, served: &Served) {
         self.rolls[at] = None;
         let lane = self.tracks[at].lane;
         let Called { ends, missed, .. } = called;
         if ends && roll::is_fatal(&missed) {
             if own {
-                service.worker.give(Errand::Say(missed.to_string()));
+                served.hands.give(Errand::Say(missed.to_string()));
             }
             return self.end(served, Ended::Missed(missed.clone()), &CallError::Deadline(missed));
         }
         let impatient: Vec<u64> =
             self.impatient.extract_if(.., |(of, _)| *of == lane).map(|(_, ticket)| ticket).collect();
         if impatient.is_empty() && own && self.tracks[at].waits().is_some() {
-            service.worker.give(Errand::Say(format!("still waiting: {missed}")));
+            served.hands.give(Errand::Say(format!("still waiting: {missed}")));
         }
         let error = CallError::Deadline(missed);
         served.tickets.answer(impatient.into_iter().map(|ticket| (ticket, Err(error.clone()))));
-        let _ = shared;
     }
 
-    fn mail(&mut self, mail: Mail, served: &Served) -> Result<(), CommError> {
+    pub fn mail(&mut self, mail: Mail, served: &Served) -> Result<(), CommError> {
         let shared = self.shared.clone();
         let mut heard = Vec::new();
         let lane = match mail {
@@ -360,7 +340,7 @@ impl Post {
     }
 
     /// This rank has nothing left to do: it says so, and serves on until no rank has.
-    fn say_bye(&mut self, shared: &Arc<Shared>, served: &Served, service: &Service) -> Result<bool, CommError> {
+    fn say_bye(&mut self, shared: &Arc<Shared>, served: &Served) -> Result<bool, CommError> {
         let Some((_, since)) = &self.leaving else { return Ok(false) };
         if !self.said_bye {
             let idle = self.tracks.iter().all(Track::is_idle);
@@ -381,7 +361,7 @@ impl Post {
         if shared.limit.is_some_and(|limit| since.elapsed() >= limit) {
             let limit = shared.limit.unwrap_or_default();
             let (rank, host) = (shared.rank, shared.host_of(shared.rank));
-            service.worker.give(Errand::Say(format!(
+            served.hands.give(Errand::Say(format!(
                 "rank {rank} ({host}) has said goodbye and does not wait any longer than {limit:?} for the other ranks"
             )));
             let why = self.leaving.take().map_or(Ended::Finalized, |(why, _)| why);
@@ -411,12 +391,12 @@ impl Post {
 }
 
 /// Notes whose receivers are remembered, to be knocked at.
-struct Line<'a> {
-    notes: &'a mut Notes,
+struct Line<'a, N> {
+    notes: &'a mut N,
     posted: Vec<u32>,
 }
 
-impl Control for Line<'_> {
+impl<N: Control> Control for Line<'_, N> {
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
         self.posted.push(to);
         self.notes.post(to, note)
@@ -434,7 +414,7 @@ pub fn run(service: &'static Service, home: &Door) {
         complain("internal error in the protocol thread: this rank takes part in nothing any more");
         for post in &mut posts {
             let shared = post.shared.clone();
-            if let Some(served) = Post::served(&shared) {
+            if let Some(served) = shared.served.get() {
                 post.end(served, Ended::Abandoned, &CallError::Ended(Ended::Abandoned));
             }
         }
@@ -454,14 +434,14 @@ fn serve(service: &'static Service, home: &Door, posts: &mut Vec<Post>) {
             // Nobody has waited for the goodbyes.
             for post in &mut *posts {
                 let shared = post.shared.clone();
-                if let Some(served) = Post::served(&shared) {
+                if let Some(served) = shared.served.get() {
                     post.end(served, Ended::Finalized, &CallError::Ended(Ended::Finalized));
                 }
             }
             posts.clear();
         }
         for post in &mut *posts {
-            moved |= post.step(service);
+            moved |= post.step();
         }
         for post in posts.extract_if(.., |post| post.over) {
             post.bury();
@@ -504,7 +484,7 @@ fn deliver(mail: Mail, posts: &mut Vec<Post>) {
     };
     let Some(post) = posts.iter_mut().find(|post| post.shared.id == session) else { return };
     let shared = post.shared.clone();
-    let Some(served) = Post::served(&shared) else { return };
+    let Some(served) = shared.served.get() else { return };
     if let Err(error) = post.mail(mail, served) {
         post.end(served, Ended::Comm(error.clone()), &CallError::Comm(error));
     }
@@ -516,7 +496,7 @@ impl Post {
         let freed = matches!(*lock(&self.shared.ended), Some(Ended::Freed));
         if freed {
             let Post { notes, tracks, .. } = self;
-            tracks.into_iter().for_each(Track::free);
+            tracks.into_iter().for_each(|track| track.into_comm().free());
             notes.free();
         }
     }

@@ -6,9 +6,8 @@ use std::time::Instant;
 
 use super::super::imports::Work;
 use super::super::{Shared, lock};
-use super::SERVICE;
 use super::protocol::Mail;
-use crate::importer::{self, Errand, ImportJob};
+use crate::importer::{Errand, ImportJob};
 use crate::outcome::Failure;
 
 /// The batch that Python is at.
@@ -60,8 +59,8 @@ impl Errand for Trip {
             // Too late: the others have been told that it failed.
             send(&shared, ImportJob::Undo(name).into());
         }
-        if let Some(service) = SERVICE.get() {
-            service.post(Mail::Look(shared.id));
+        if let Some(served) = shared.served.get() {
+            served.hands.post(Mail::Look(shared.id));
         }
     }
 }
@@ -69,7 +68,8 @@ impl Errand for Trip {
 /// Hands work to the import worker.
 fn send(shared: &Arc<Shared>, work: Work) -> (u64, Arc<Mutex<Place>>) {
     let place = Arc::default();
-    (importer::submit(Box::new(Trip { shared: shared.clone(), work, place: Arc::clone(&place) })), place)
+    let trip = Box::new(Trip { shared: shared.clone(), work, place: Arc::clone(&place) });
+    (shared.served.get().map_or(0, |served| served.hands.import(trip)), place)
 }
 
 impl Batch {
@@ -107,7 +107,9 @@ impl Batch {
                 // In this very moment.
                 Place::Answered(answer) => self.failed.extend(answer),
                 _ => {
-                    importer::withdraw(ticket);
+                    if let Some(served) = shared.served.get() {
+                        served.hands.withdraw(ticket);
+                    }
                     self.failed.push((item, failure(&job)));
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::super::Shared;
 use super::track::Track;
-use crate::comm::{CommError, Control};
+use crate::comm::{Comm, CommError, Control};
 use crate::error::Missed;
 use crate::rollcall::{Note, RollCall};
 use crate::wire::{Called, Here};
@@ -18,7 +18,7 @@ pub struct Roll {
 
 impl Roll {
     /// Opens or joins one. `ends`: a missing rank ends the session.
-    pub fn open(shared: &Shared, track: &Track, waited_ms: u64, ends: bool) -> Roll {
+    pub fn open(shared: &Shared, track: &Track<impl Comm>, waited_ms: u64, ends: bool) -> Roll {
         let here = Here {
             step: track.steps,
             phase: track.phase(),

@@ -11,12 +11,10 @@ use super::super::{program, report};
 use super::python::Batch;
 use super::tickets::Answer;
 use super::worker::{self, Errand, Work};
-use super::{Past, SERVICE, Served};
-use crate::comm::mpi::MpiComm;
+use super::{Past, Served};
 use crate::comm::{Comm, CommError, Local};
 use crate::error::Phase;
 use crate::identity::Identity;
-use crate::importer;
 use crate::lane::{Act, Lane as Rounds, Word};
 use crate::outcome::{Failure, Verdict};
 use crate::plan::{Item, Key, What};
@@ -46,10 +44,10 @@ enum Then {
 }
 
 /// A lane.
-pub struct Track {
+pub struct Track<C> {
     pub lane: Lane,
     rounds: Rounds,
-    comm: MpiComm,
+    comm: C,
     /// None: the library worker has it.
     state: Option<Box<State>>,
     doing: Doing,
@@ -82,8 +80,8 @@ pub enum Event {
     Broken(CommError),
 }
 
-impl Track {
-    pub fn new(lane: Lane, rounds: Rounds, comm: MpiComm, state: State) -> Self {
+impl<C: Comm> Track<C> {
+    pub fn new(lane: Lane, rounds: Rounds, comm: C, state: State) -> Self {
         Track {
             lane,
             rounds,
@@ -209,16 +207,14 @@ impl Track {
         if self.stuck.take().is_some() {
             // Nobody waits for the outcome any more: it was told as a failure, and is undone.
             let undo = std::mem::take(&mut self.cleanup);
-            if let Some(service) = SERVICE.get() {
-                if undo.is_empty() {
-                    self.state = Some(state);
-                } else {
-                    self.number += 1;
-                    let job = Job::Settle { commit: Vec::new(), undo, growth: crate::round::Growth::Unknown };
-                    self.stuck = Some(("undoing what came too late".into(), Instant::now()));
-                    let work = Work::Round(job);
-                    service.worker.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
-                }
+            if undo.is_empty() {
+                self.state = Some(state);
+            } else {
+                self.number += 1;
+                let job = Job::Settle { commit: Vec::new(), undo, growth: crate::round::Growth::Unknown };
+                self.stuck = Some(("undoing what came too late".into(), Instant::now()));
+                let work = Work::Round(job);
+                served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
             }
             return;
         }
@@ -364,13 +360,13 @@ impl Track {
             Work::Round(Job::Open(items)) => (about("opening", items), indices(items)),
             Work::Round(_) => ("making libraries visible".to_string(), Vec::new()),
         };
-        match (self.state.take(), SERVICE.get()) {
-            (Some(state), Some(service)) => {
+        match self.state.take() {
+            Some(state) => {
                 self.number += 1;
                 self.doing = Doing::Libraries { since: Instant::now(), what, batch };
-                service.worker.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
+                served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
             }
-            _ => {
+            None => {
                 let (at, since) = self.stuck.clone().unwrap_or(("busy".into(), Instant::now()));
                 let text = format!("the library worker is still {at}, since {} s", since.elapsed().as_secs());
                 let done = match work {
@@ -390,7 +386,7 @@ impl Track {
     fn python(&mut self, job: Job, shared: &Arc<Shared>, served: &Served, events: &mut Vec<Event>) {
         let Some(state) = self.state.as_mut() else { return };
         let since = Instant::now();
-        let has_python = importer::has_worker();
+        let has_python = served.hands.has_python();
         match job {
             Job::Import(items) if !has_python => {
                 let skip = |(index, _): &(u32, Item)| {
@@ -455,10 +451,8 @@ impl Track {
                 self.lost.insert(*asker, Failure::new(first.failure.phase, text.clone()));
             }
         }
-        if let Some(service) = SERVICE.get() {
-            for text in report::unheard(shared, &recorded, &report) {
-                service.worker.give(Errand::Say(text));
-            }
+        for text in report::unheard(shared, &recorded, &report) {
+            served.hands.give(Errand::Say(text));
         }
         let answer = |(ticket, means)| (ticket, Ok(Answer { report: report.clone(), means }));
         served.tickets.answer(tickets.into_iter().map(answer));
@@ -484,9 +478,9 @@ impl Track {
         self.lost.extend(lost);
     }
 
-    /// The communicators go.
-    pub fn free(self) {
-        self.comm.free();
+    /// What remains when the session is over.
+    pub fn into_comm(self) -> C {
+        self.comm
     }
 }
 

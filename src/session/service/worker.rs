@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::super::jobs::{self, Gathered};
 use super::super::pending::Pending;
 use super::super::{Shared, State};
+use super::first;
 use super::protocol::Mail;
-use super::{SERVICE, first};
 use crate::error::{Phase, complain};
 use crate::outcome::Failure;
 use crate::plan::Plan;
@@ -67,8 +67,8 @@ pub fn start() -> io::Result<Hand> {
                 Ok(Errand::Job { shared, number, state, work }) => {
                     let session = shared.id;
                     let result = run(&shared, number, state, work);
-                    if let Some(service) = SERVICE.get() {
-                        service.post(Mail::Native(session, Box::new(result)));
+                    if let Some(served) = shared.served.get() {
+                        served.hands.post(Mail::Native(session, Box::new(result)));
                     }
                 }
                 Ok(Errand::Say(text)) => complain(&text),

@@ -153,11 +153,14 @@ impl Shared {
 
     /// Records requests: rounds take them, and in service mode are started for them. Local.
     fn ask(&self, requests: impl IntoIterator<Item = Pending>) {
+        // Not under the lock: an iterator may look into libraries, and wait for a constructor that is about to record.
+        let requests: Vec<Pending> = requests.into_iter().collect();
         let mut lanes = [false; 2];
-        {
-            let mut pending = lock(&self.pending);
-            pending.extend(requests.into_iter().inspect(|pending| lanes[pending.request.lane() as usize] = true));
+        requests.iter().for_each(|pending| lanes[pending.request.lane() as usize] = true);
+        if requests.is_empty() {
+            return;
         }
+        lock(&self.pending).extend(requests);
         for lane in Lane::BOTH.into_iter().filter(|lane| lanes[*lane as usize]) {
             service::ring(self, lane);
         }

@@ -4,10 +4,14 @@
 
 use std::time::{Duration, Instant};
 
+use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
+
+/// Of a rank that sleeps while others work.
+const NAP: Duration = Duration::from_millis(10);
 
 /// A started rank. Dropping it finalises MPI.
 pub struct Job {
@@ -31,7 +35,16 @@ impl Job {
     /// # Collective
     /// Every rank's first call.
     pub fn start() -> Job {
-        let universe = mpi::initialize().expect("MPI is started once");
+        Job::start_with(Threading::Single)
+    }
+
+    /// Starts MPI for threads.
+    ///
+    /// # Collective
+    /// Every rank's first call.
+    pub fn start_with(threading: Threading) -> Job {
+        let (universe, provided) = mpi::initialize_with_threading(threading).expect("MPI is started once");
+        assert!(provided >= threading, "MPI provides {provided:?} only");
         let world = universe.world();
         let own = world.duplicate();
         let leads = world.split_shared(world.rank()).rank() == 0;
@@ -55,6 +68,15 @@ impl Job {
     /// Waits for all ranks.
     pub fn barrier(&self) {
         self.own.barrier();
+    }
+
+    /// Waits for all ranks, and leaves the processors to others meanwhile.
+    pub fn barrier_asleep(&self) {
+        let mut all_here = self.own.immediate_barrier();
+        while let Err(not_yet) = all_here.test() {
+            all_here = not_yet;
+            std::thread::sleep(NAP);
+        }
     }
 
     /// Lets rank 0 do something that all ranks then find done.
@@ -86,10 +108,21 @@ impl Job {
     /// # Collective
     /// All ranks; `work` waits for all of them, so that the longest time of a rank is the time of the whole.
     pub fn timed(&self, work: impl FnOnce()) -> Took {
+        self.timed_on(|start| {
+            work();
+            start.elapsed()
+        })
+    }
+
+    /// The same where `work` itself tells how long it was: the longest of all ranks counts.
+    ///
+    /// # Collective
+    /// All ranks.
+    pub fn timed_on(&self, work: impl FnOnce(Instant) -> Duration) -> Took {
         self.barrier();
         let (start, spent) = (Instant::now(), processor_time());
-        work();
-        let (wall, spent) = (start.elapsed(), processor_time().saturating_sub(spent));
+        let wall = work(start);
+        let spent = processor_time().saturating_sub(spent);
         let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let in_ms = |nanos: u64| nanos as f64 / 1e6;
         Took { wall: in_ms(self.max(nanos(wall))), processor: in_ms(self.sum(nanos(spent))) }

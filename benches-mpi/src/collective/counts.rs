@@ -5,11 +5,10 @@
 use std::fs;
 
 use benches_mpi::floor::ROOT;
+use benches_mpi::fresh::{Maker, Size};
 use benches_mpi::job::Job;
 use benches_mpi::profile::Calls;
 use dlcast::{OpenFlags, Session};
-
-use crate::fresh::{Maker, Size};
 
 const MANY: u32 = 500;
 

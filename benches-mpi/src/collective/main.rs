@@ -5,21 +5,19 @@
 //!
 //! # Layout
 //! - [`options`] what the command line asks for
-//! - [`fresh`] libraries that nobody has seen before
 //! - [`times`] dlcast and the floor by turns
 //! - [`counts`] what a round may send
 
 mod counts;
-mod fresh;
 mod options;
 mod times;
 
 use std::process::ExitCode;
 
+use benches_mpi::fresh::Maker;
 use benches_mpi::job::Job;
 use dlcast::Session;
 
-use self::fresh::Maker;
 use self::options::Options;
 
 fn main() -> ExitCode {

@@ -8,10 +8,9 @@ use std::path::Path;
 use dlcast::{OpenFlags, Session};
 
 use benches_mpi::floor::{Floor, ROOT, Style};
+use benches_mpi::fresh::{Maker, Size};
 use benches_mpi::job::{Job, Took};
 use benches_mpi::statistics::{median, quartile, ratios};
-
-use crate::fresh::{Maker, Size};
 
 /// Who names which library.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

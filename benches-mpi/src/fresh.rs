@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use benches_mpi::job::Job;
+use crate::job::Job;
 
 /// How large a library is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -196,7 +196,11 @@ pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (Ca
     let python = MpiComm::new(python).map_err(broken)?;
     let Core { comm, notes, state, .. } = *core;
     let _first = shared.served.set(Served::by(Box::new(service)));
-    lock(&FIRST).get_or_insert_with(|| shared.clone());
+    let mut first = lock(&FIRST);
+    if first.as_ref().is_none_or(|first| first.refuse_ended().is_err()) {
+        *first = Some(shared.clone());
+    }
+    drop(first);
     service.leave(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
     for lane in Lane::BOTH {
         ring(shared, lane);

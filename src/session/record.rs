@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::pending::Pending;
-use super::{CallError, Session, Shared, jobs};
+use super::{CallError, Session, Shared, jobs, safe_point};
 use crate::code::{CodeRef, MOST_PAYLOAD};
 use crate::config;
 use crate::host::table;
@@ -179,7 +179,9 @@ impl Recording {
     pub fn end(self) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
         // Which files these are is noted now: something else may lie at their paths when the round comes.
-        jobs::tell_mapped();
+        if !safe_point::in_loader() {
+            jobs::tell_mapped();
+        }
         let mut requests = self.opened;
         let explicit: HashSet<PathBuf> = requests.iter().filter_map(file_of).collect();
         let new: Vec<PathBuf> = mapped()

@@ -56,6 +56,11 @@
 #define DLCAST_JOB 100
 
 /*
+ dlcast_call_step_within: not yet.
+ */
+#define DLCAST_PENDING 101
+
+/*
  The communicator argument that means MPI_COMM_WORLD.
  */
 #define DLCAST_COMM_WORLD INT32_MIN
@@ -171,6 +176,10 @@ typedef struct {
    Of DLCAST_JOB_CALL.
    */
   uint64_t tag;
+  /*
+   Whose round it belongs to.
+   */
+  dlcast_session session;
 } dlcast_job;
 
 /*
@@ -237,8 +246,9 @@ const char *dlcast_last_error(void);
 /*
  What the last collective call of this thread did, as JSON: {"rounds", "committed": [{"kind", "name", "path",
  "identity", "ranks"}], "undone": [{"kind", "name", "size", "error", "failures": [{"ranks", "hosts", "phase", "message",
- "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "own": null or {"outcome", "path", "handle",
- "index" (into "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
+ "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "skipped": [{"kind", "name", "ranks", "hosts"}]
+ (in service mode: these ranks have no Python to do it with), "own": null or {"outcome", "path", "handle", "index" (into
+ "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
  "behind", "phase", "what", "waited_ms"}. Valid until the next dlcast call of this thread.
  */
 const char *dlcast_last_report(void);
@@ -266,6 +276,21 @@ dlcast_status dlcast_attach(int32_t comm,
  `rank` and `size` point to integers.
  */
 dlcast_status dlcast_session_info(dlcast_session session, int32_t *rank, int32_t *size);
+
+/*
+ The mode of the session: DLCAST_COLLECTIVE or DLCAST_SERVICE. Local.
+
+ # Safety
+ `mode` points to an integer.
+ */
+dlcast_status dlcast_session_mode(dlcast_session session, int32_t *mode);
+
+/*
+ This rank says goodbye to all sessions in service mode: it makes no more calls, and serves on until every rank has said
+ goodbye, or the session's deadline has passed. MPI_Finalize does the same; a program whose import worker ends before that
+ calls this first. Does nothing where there is no such session.
+ */
+dlcast_status dlcast_leave(void);
 
 /*
  Loads a library on every rank. Collective; ranks may name different libraries or make another collective call: all end
@@ -401,6 +426,23 @@ dlcast_status dlcast_call_step(dlcast_call call,
                                dlcast_job *job);
 
 /*
+ As dlcast_call_step. In service mode it comes back with DLCAST_PENDING when `seconds` have passed without an answer; the
+ request is under way, and the handle stays good. (In collective mode a round is not left in the middle.)
+
+ # Safety
+ `job` points to a dlcast_job.
+ */
+dlcast_status dlcast_call_step_within(dlcast_call call,
+                                      double seconds,
+                                      dlcast_job *job);
+
+/*
+ In service mode: nobody waits for this call any more. Its request stays, and the handle is gone. A call in collective mode
+ has to be stepped to its end: left in the middle it makes the session unusable.
+ */
+dlcast_status dlcast_call_drop(dlcast_call call);
+
+/*
  Answers the job that dlcast_call_step gave. message: null for success, else what went wrong; traceback may be null.
 
  # Safety
@@ -419,6 +461,19 @@ dlcast_status dlcast_call_answer(dlcast_call call,
  */
 dlcast_status dlcast_import_next(double timeout,
                                  dlcast_job *job);
+
+/*
+ An import worker says that it serves (on: 1), or that it retires (0), after which dlcast_import_next comes back at once with
+ DLCAST_OK where it waits. Between the two it is not taken for gone, however long it waits for the GIL. Say it before
+ dlcast_attach in service mode: imports may be asked for as soon as the session is there.
+ */
+dlcast_status dlcast_import_serve(int32_t on);
+
+/*
+ Whether anybody still waits for the job that this thread has from dlcast_import_next: 1 or 0. In service mode a job that
+ takes longer than the session's deadline is given up.
+ */
+int32_t dlcast_import_wanted(void);
 
 /*
  Answers the job that dlcast_import_next gave; see dlcast_call_answer.

@@ -48,6 +48,12 @@ impl ImportJob {
 pub trait Errand: Send {
     /// What Python does.
     fn job(&self) -> &ImportJob;
+    /// The session whose round it belongs to.
+    fn session(&self) -> u64;
+    /// Whether anybody still waits for the answer.
+    fn is_wanted(&self) -> bool {
+        true
+    }
     /// The worker begins.
     fn begin(&mut self) {}
     /// The worker has an answer.
@@ -63,6 +69,8 @@ struct Queue {
     enlisted: usize,
     /// Threads inside [`next`].
     waiting_workers: usize,
+    /// How often workers were told to look up from [`next`].
+    recalls: u64,
     /// When a worker last came or went.
     seen: Option<Instant>,
     tickets: u64,
@@ -92,14 +100,21 @@ pub fn has_worker() -> bool {
     queue().has_worker()
 }
 
-/// A worker says that it serves, or that it retires.
+/// A worker says that it serves, or that it retires: then those that wait in [`next`] come back, for it may be one of them.
 pub fn enlist(serves: bool) {
     let mut queue = queue();
     queue.enlisted = if serves { queue.enlisted + 1 } else { queue.enlisted.saturating_sub(1) };
     if !serves {
         queue.seen = None;
+        queue.recalls += 1;
     }
     CHANGED.notify_all();
+}
+
+/// Whether the job that this thread is at is still waited for.
+pub fn is_wanted() -> bool {
+    let queue = queue();
+    matches!(queue.doing.get(&std::thread::current().id()), Some(Some(errand)) if errand.is_wanted())
 }
 
 /// Hands an errand to the next worker that is free. The ticket is for [`withdraw`].
@@ -121,17 +136,18 @@ pub fn withdraw(ticket: u64) -> bool {
     taken.is_some()
 }
 
-/// The next job, for the worker: waits up to `patience`.
-pub fn next(patience: Duration) -> Option<ImportJob> {
+/// The next job, for the worker, and the session that it is for: waits up to `patience`, or until a worker retires.
+pub fn next(patience: Duration) -> Option<(ImportJob, u64)> {
     let deadline = Instant::now() + patience.min(Duration::from_secs(3600));
     let mut queue = queue();
     queue.waiting_workers += 1;
+    let recalls = queue.recalls;
     let errand = loop {
         if let Some(next) = queue.errands.pop_front() {
             break Some(next);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        if left.is_zero() || queue.recalls != recalls {
             break None;
         }
         queue = CHANGED.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -144,9 +160,9 @@ pub fn next(patience: Duration) -> Option<ImportJob> {
     drop(queue);
     // Outside of the lock: it may look at the loader's list.
     errand.begin();
-    let job = errand.job().clone();
+    let next = (errand.job().clone(), errand.session());
     self::queue().doing.insert(me, Some(errand));
-    Some(job)
+    Some(next)
 }
 
 /// The worker's answer to the job that it took.

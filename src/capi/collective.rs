@@ -9,6 +9,7 @@ use super::translate::{
 };
 use super::types::*;
 use crate::comm::mpi::UserComm;
+use crate::config::Mode;
 use crate::request::{OpenFlags, Request};
 use crate::session::{CallError, Session, attach, record};
 
@@ -33,8 +34,9 @@ pub extern "C" fn dlcast_last_error() -> *const c_char {
 
 /// What the last collective call of this thread did, as JSON: {"rounds", "committed": [{"kind", "name", "path",
 /// "identity", "ranks"}], "undone": [{"kind", "name", "size", "error", "failures": [{"ranks", "hosts", "phase", "message",
-/// "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "own": null or {"outcome", "path", "handle",
-/// "index" (into "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
+/// "traceback"}], "ranks"}], "copies": [{"name", "rank", "host", "paths"}], "skipped": [{"kind", "name", "ranks", "hosts"}]
+/// (in service mode: these ranks have no Python to do it with), "own": null or {"outcome", "path", "handle", "index" (into
+/// "undone")}}. After DLCAST_TIMEOUT and a DLCAST_BROKEN that follows from it: {"missing": [{"rank", "host"}],
 /// "behind", "phase", "what", "waited_ms"}. Valid until the next dlcast call of this thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_last_report() -> *const c_char {
@@ -84,6 +86,34 @@ pub unsafe extern "C" fn dlcast_session_info(session: dlcast_session, rank: *mut
             put(rank, number(session.rank())?, "rank")?;
             put(size, number(session.size())?, "size")?;
         }
+        Ok(DLCAST_OK)
+    })
+}
+
+/// The mode of the session: DLCAST_COLLECTIVE or DLCAST_SERVICE. Local.
+///
+/// # Safety
+/// `mode` points to an integer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_session_mode(session: dlcast_session, mode: *mut i32) -> dlcast_status {
+    run(|| {
+        let has = match translate::session(session, -1.0)?.mode() {
+            Mode::Collective => DLCAST_COLLECTIVE,
+            Mode::Service => DLCAST_SERVICE,
+        };
+        // SAFETY: as this function asks.
+        unsafe { put(mode, has, "mode")? };
+        Ok(DLCAST_OK)
+    })
+}
+
+/// This rank says goodbye to all sessions in service mode: it makes no more calls, and serves on until every rank has said
+/// goodbye, or the session's deadline has passed. MPI_Finalize does the same; a program whose import worker ends before that
+/// calls this first. Does nothing where there is no such session.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_leave() -> dlcast_status {
+    run(|| {
+        attach::leave();
         Ok(DLCAST_OK)
     })
 }

@@ -137,22 +137,69 @@ pub unsafe extern "C" fn dlcast_call_begin_register(
 /// `job` points to a dlcast_job.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dlcast_call_step(call: dlcast_call, job: *mut dlcast_job) -> dlcast_status {
+    // SAFETY: as this function asks.
+    run(|| unsafe { step(call, None, job) })
+}
+
+/// As dlcast_call_step. In service mode it comes back with DLCAST_PENDING when `seconds` have passed without an answer; the
+/// request is under way, and the handle stays good. (In collective mode a round is not left in the middle.)
+///
+/// # Safety
+/// `job` points to a dlcast_job.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_call_step_within(
+    call: dlcast_call,
+    seconds: f64,
+    job: *mut dlcast_job,
+) -> dlcast_status {
     run(|| {
-        let taken = CALLS.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
-        let mut taken = taken.ok_or_else(|| invalid("no call has this handle"))?;
-        match taken.step() {
-            Step::Done(outcome) => Ok(report(&(*outcome)?).0),
-            Step::Job(work) => {
-                CALLS.lock().unwrap_or_else(PoisonError::into_inner).insert(call, taken);
-                // SAFETY: as this function asks.
-                unsafe { put(job, c_job(&work), "job")? };
-                Ok(DLCAST_JOB)
-            }
-        }
+        let patience = Duration::try_from_secs_f64(seconds).map_err(|_| invalid("seconds is no number of seconds"))?;
+        // SAFETY: as this function asks.
+        unsafe { step(call, Some(patience), job) }
     })
 }
 
-fn c_job(job: &ImportJob) -> dlcast_job {
+/// # Safety
+/// `job` is null or points to a dlcast_job.
+unsafe fn step(
+    call: dlcast_call,
+    patience: Option<Duration>,
+    job: *mut dlcast_job,
+) -> Result<dlcast_status, CallError> {
+    let calls = || CALLS.lock().unwrap_or_else(PoisonError::into_inner);
+    let taken = calls().remove(&call);
+    let mut taken = taken.ok_or_else(|| invalid("no call has this handle"))?;
+    let step = match patience {
+        None => Some(taken.step()),
+        Some(patience) => taken.step_within(patience),
+    };
+    match step {
+        Some(Step::Done(outcome)) => Ok(report(&(*outcome)?).0),
+        Some(Step::Job(work)) => {
+            let session = taken.session();
+            calls().insert(call, taken);
+            // SAFETY: as this function asks.
+            unsafe { put(job, c_job(&work, session), "job")? };
+            Ok(DLCAST_JOB)
+        }
+        None => {
+            calls().insert(call, taken);
+            Ok(DLCAST_PENDING)
+        }
+    }
+}
+
+/// In service mode: nobody waits for this call any more. Its request stays, and the handle is gone. A call in collective mode
+/// has to be stepped to its end: left in the middle it makes the session unusable.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_call_drop(call: dlcast_call) -> dlcast_status {
+    run(|| {
+        let taken = CALLS.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+        taken.map(|_| DLCAST_OK).ok_or_else(|| invalid("no call has this handle"))
+    })
+}
+
+fn c_job(job: &ImportJob, session: u64) -> dlcast_job {
     let nothing = Payload::default();
     let (kind, payload, tag) = match job {
         ImportJob::Import(_) => (DLCAST_JOB_IMPORT, &nothing, 0),
@@ -162,7 +209,8 @@ fn c_job(job: &ImportJob) -> dlcast_job {
         ImportJob::Call { payload, tag, .. } => (DLCAST_JOB_CALL, payload, *tag),
     };
     let (address, length) = lend(payload);
-    dlcast_job { kind, name: last_name(job.name()), payload: address, length, tag }
+    let session = dlcast_session::try_from(session).unwrap_or_default();
+    dlcast_job { kind, name: last_name(job.name()), payload: address, length, tag, session }
 }
 
 /// # Safety
@@ -206,13 +254,31 @@ pub unsafe extern "C" fn dlcast_import_next(timeout: f64, job: *mut dlcast_job) 
     run(|| {
         let patience = Duration::try_from_secs_f64(timeout).map_err(|_| invalid("timeout is no number of seconds"))?;
         match importer::next(patience) {
-            Some(work) => {
+            Some((work, session)) => {
                 // SAFETY: as this function asks.
-                unsafe { put(job, c_job(&work), "job") }.map(|()| DLCAST_JOB)
+                unsafe { put(job, c_job(&work, session), "job") }.map(|()| DLCAST_JOB)
             }
             None => Ok(DLCAST_OK),
         }
     })
+}
+
+/// An import worker says that it serves (on: 1), or that it retires (0), after which dlcast_import_next comes back at once with
+/// DLCAST_OK where it waits. Between the two it is not taken for gone, however long it waits for the GIL. Say it before
+/// dlcast_attach in service mode: imports may be asked for as soon as the session is there.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_import_serve(on: i32) -> dlcast_status {
+    run(|| {
+        importer::enlist(on != 0);
+        Ok(DLCAST_OK)
+    })
+}
+
+/// Whether anybody still waits for the job that this thread has from dlcast_import_next: 1 or 0. In service mode a job that
+/// takes longer than the session's deadline is given up.
+#[unsafe(no_mangle)]
+pub extern "C" fn dlcast_import_wanted() -> i32 {
+    i32::from(importer::is_wanted())
 }
 
 /// Answers the job that dlcast_import_next gave; see dlcast_call_answer.

@@ -32,6 +32,8 @@ pub const DLCAST_NESTED: i32 = 6;
 pub const DLCAST_BUSY: i32 = 7;
 /// dlcast_call_step, dlcast_import_next: there is a job to do.
 pub const DLCAST_JOB: i32 = 100;
+/// dlcast_call_step_within: not yet.
+pub const DLCAST_PENDING: i32 = 101;
 
 /// The communicator argument that means MPI_COMM_WORLD.
 pub const DLCAST_COMM_WORLD: i32 = i32::MIN;
@@ -82,6 +84,8 @@ pub struct dlcast_job {
     pub length: usize,
     /// Of DLCAST_JOB_CALL.
     pub tag: u64,
+    /// Whose round it belongs to.
+    pub session: dlcast_session,
 }
 
 /// The one signature of callbacks, dlcast_callback of dlcast_plugin.h: 0 is success; anything else a failure, and message

@@ -25,11 +25,23 @@ pub(super) struct Asked {
     /// None: the service has the deadline, and answers.
     limit: Option<Duration>,
     start: Instant,
-    /// What is waited for; none where every rank has it.
-    ticket: Option<(Lane, u64)>,
+    /// Where every rank has it.
     known: Option<Identity>,
+    waiting: Option<Waiting>,
+    /// Of the lanes that have answered.
+    reports: Vec<Arc<Report>>,
+    /// The library that the own request means on this rank.
+    means: Option<Identity>,
     /// What is asked of Python on the way is not waited for.
     libraries_only: bool,
+}
+
+/// An answer that has not come yet.
+struct Waiting {
+    lane: Lane,
+    ticket: u64,
+    /// The call's own deadline has passed, and a roll-call is held.
+    asked_around: Option<Instant>,
 }
 
 impl Asked {
@@ -37,25 +49,36 @@ impl Asked {
         // With the service's own deadline the service comes first: it knows who is late, and fails what is stuck, one phase after
         // the other.
         let limit = if limit == shared.limit { limit.map(|limit| limit * PHASES + ROLL_CALL) } else { limit };
-        let mut asked = Asked {
-            shared: shared.clone(),
-            own,
-            limit,
-            start: Instant::now(),
-            ticket: None,
-            known: None,
-            libraries_only: false,
-        };
+        let start = Instant::now();
+        let (known, waiting, reports, means) = (None, None, Vec::new(), None);
+        let libraries_only = false;
+        let mut asked =
+            Asked { shared: shared.clone(), own, limit, start, known, waiting, reports, means, libraries_only };
         let Some(served) = shared.served.get() else { return asked };
-        if let Some(request) = asked.own.clone().filter(|request| !matches!(request, Request::Invalid { .. })) {
+        if let Some(request) = asked.own.clone() {
+            if matches!(request, Request::Invalid { .. }) {
+                // Nobody waits for this rank, so nobody has to hear of a bad argument.
+                return asked;
+            }
             asked.known = everybody_has(served, &request);
             if asked.known.is_none() {
                 let (lane, ticket) = (request.lane(), served.tickets.open());
-                asked.ticket = Some((lane, ticket));
+                asked.waiting = Some(Waiting { lane, ticket, asked_around: None });
                 shared.ask([Pending { ticket: Some(ticket), nested: false, ..Pending::asked(request, None) }]);
             }
+        } else {
+            // Both lanes, libraries first: what they ask of Python is done then.
+            asked.sync(served, Lane::Native);
         }
+        asked.refuse_ended(served);
         asked
+    }
+
+    /// A session that ended before the ticket was there answers it no more.
+    fn refuse_ended(&self, served: &Served) {
+        if let (Some(waiting), Err(error)) = (&self.waiting, self.shared.refuse_ended()) {
+            served.tickets.answer([(waiting.ticket, Err(error))]);
+        }
     }
 
     /// The same at the return of a dlopen, where nothing that waits for an import may be waited for.
@@ -64,57 +87,93 @@ impl Asked {
         self
     }
 
-    /// Blocks until there is an answer.
-    pub(super) fn wait(&mut self) -> Result<Outcome, CallError> {
-        let shared = self.shared.clone();
-        let served = shared.served.get().ok_or(CallError::Ended(Ended::Unknown))?;
-        let Some(own) = self.own.clone() else { return self.sync(served) };
-        if let Some(identity) = self.known.take() {
-            let own = report::own(&shared, &own, Some(identity), &Report::default());
-            return Ok(Outcome::new(own, Arc::default(), &shared));
-        }
-        let Some((lane, ticket)) = self.ticket.take() else {
-            // Nobody waits for this rank, so nobody has to hear of a bad argument.
-            return match own {
-                Request::Invalid { message } => Ok(Outcome::new(Some(Own::Invalid(message)), Arc::default(), &shared)),
-                _ => Err(CallError::Invalid("this call has ended".into())),
-            };
-        };
-        let Answer { report, means } = self.answer(served, lane, ticket)?;
-        // What constructors and callbacks have asked Python for has been done, too, when this returns.
-        if lane == Lane::Native && report.beyond && !self.libraries_only {
-            let ticket = served.tickets.open_sync(Lane::Python);
-            service::ring(&shared, Lane::Python);
-            self.answer(served, Lane::Python, ticket)?;
-        }
-        let own = report::own(&shared, &own, means, &report);
-        Ok(Outcome::new(own, report, &shared))
+    pub(super) fn session(&self) -> u64 {
+        self.shared.id
     }
 
-    /// Both lanes, libraries first: what they ask of Python is done then.
-    fn sync(&mut self, served: &Served) -> Result<Outcome, CallError> {
+    /// The next round of a lane is waited for.
+    fn sync(&mut self, served: &Served, lane: Lane) {
+        let ticket = served.tickets.open_sync(lane);
+        self.waiting = Some(Waiting { lane, ticket, asked_around: None });
+        service::ring(&self.shared, lane);
+    }
+
+    /// Blocks until there is an answer; none where `patience` has passed before.
+    pub(super) fn wait(&mut self, patience: Option<Duration>) -> Option<Result<Outcome, CallError>> {
+        let until = patience.and_then(|patience| Instant::now().checked_add(patience));
+        let shared = self.shared.clone();
+        let Some(served) = shared.served.get() else { return Some(Err(CallError::Ended(Ended::Unknown))) };
+        while let Some(mut waiting) = self.waiting.take() {
+            let Some(answer) = self.answer(served, &mut waiting, until) else {
+                self.waiting = Some(waiting);
+                return None;
+            };
+            served.tickets.close(waiting.ticket);
+            let Answer { report, means } = match answer {
+                Ok(answer) => answer,
+                Err(error) => return Some(Err(error)),
+            };
+            // What constructors and callbacks have asked Python for has been done, too, when this returns.
+            if waiting.lane == Lane::Native && !self.libraries_only && (self.own.is_none() || report.beyond) {
+                self.sync(served, Lane::Python);
+                self.refuse_ended(served);
+            }
+            self.means = self.means.take().or(means);
+            self.reports.push(report);
+        }
+        Some(self.outcome(&shared))
+    }
+
+    fn outcome(&mut self, shared: &Arc<Shared>) -> Result<Outcome, CallError> {
+        let mut reports = std::mem::take(&mut self.reports).into_iter();
+        if let Some(own) = &self.own {
+            let (report, means) = match (self.known.take(), reports.next()) {
+                (Some(identity), _) => (Arc::default(), Some(identity)),
+                (None, Some(report)) => (report, self.means.take()),
+                (None, None) => match own {
+                    Request::Invalid { message } => {
+                        return Ok(Outcome::new(Some(Own::Invalid(message.clone())), Arc::default(), shared));
+                    }
+                    _ => return Err(CallError::Invalid("this call has ended".into())),
+                },
+            };
+            let own = report::own(shared, own, means, &report);
+            return Ok(Outcome::new(own, report, shared));
+        }
         let mut whole = Report::default();
-        let lanes = if self.libraries_only { &Lane::BOTH[..1] } else { &Lane::BOTH[..] };
-        for &lane in lanes {
-            let ticket = served.tickets.open_sync(lane);
-            service::ring(&self.shared, lane);
-            let Answer { report, .. } = self.answer(served, lane, ticket)?;
+        for report in reports {
             whole.items.extend(report.items.iter().cloned());
             whole.skipped.extend(report.skipped.iter().cloned());
             whole.rounds = whole.rounds.max(report.rounds);
         }
-        Ok(Outcome::new(None, Arc::new(whole), &self.shared))
+        Ok(Outcome::new(None, Arc::new(whole), shared))
     }
 
-    fn answer(&self, served: &Served, lane: Lane, ticket: u64) -> Result<Answer, CallError> {
-        let left = self.limit.map(|limit| limit.saturating_sub(self.start.elapsed()));
-        let mut answer = served.tickets.wait(ticket, left);
-        if answer.is_none() {
-            service::ask_around(&self.shared, lane, ticket, self.limit.unwrap_or_default());
-            answer = served.tickets.wait(ticket, Some(ROLL_CALL));
+    /// None: it is `until`, and there is no answer.
+    fn answer(
+        &self,
+        served: &Served,
+        waiting: &mut Waiting,
+        until: Option<Instant>,
+    ) -> Option<Result<Answer, CallError>> {
+        loop {
+            let own = match waiting.asked_around {
+                None => self.limit.map(|limit| limit.saturating_sub(self.start.elapsed())),
+                Some(since) => Some(ROLL_CALL.saturating_sub(since.elapsed())),
+            };
+            let patience = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let is_own = own.is_some_and(|own| patience.is_none_or(|patience| own <= patience));
+            let answer = served.tickets.wait(waiting.ticket, if is_own { own } else { patience });
+            match (answer, is_own, waiting.asked_around) {
+                (Some(answer), ..) => return Some(answer),
+                (None, false, _) => return None,
+                (None, true, None) => {
+                    waiting.asked_around = Some(Instant::now());
+                    service::ask_around(&self.shared, waiting.lane, waiting.ticket, self.limit.unwrap_or_default());
+                }
+                (None, true, Some(_)) => return Some(Err(CallError::Busy)),
+            }
         }
-        served.tickets.close(ticket);
-        answer.unwrap_or(Err(CallError::Busy))
     }
 }
 
@@ -134,8 +193,8 @@ fn everybody_has(served: &Served, request: &Request) -> Option<Identity> {
 impl Drop for Asked {
     fn drop(&mut self) {
         // The request stays; nobody waits for it.
-        if let (Some((_, ticket)), Some(served)) = (self.ticket, self.shared.served.get()) {
-            served.tickets.close(ticket);
+        if let (Some(waiting), Some(served)) = (&self.waiting, self.shared.served.get()) {
+            served.tickets.close(waiting.ticket);
         }
     }
 }

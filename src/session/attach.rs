@@ -316,11 +316,22 @@ fn end(end: End) {
         }
         // Their communicators are left to MPI, which is about to free everything.
         End::Finalized => {
-            let sessions: Vec<Arc<Shared>> = lock(&SESSIONS).values().cloned().collect();
-            for shared in sessions {
-                service::leave(&shared, Ended::Finalized);
+            leave_all(&Ended::Finalized);
+            for shared in lock(&SESSIONS).values() {
                 shared.end(Ended::Finalized);
             }
         }
     }
+}
+
+/// This rank says goodbye to all sessions in service mode, and serves on until all have, or a deadline has passed.
+pub(crate) fn leave() {
+    leave_all(&Ended::Left);
+}
+
+fn leave_all(why: &Ended) {
+    let sessions: Vec<Arc<Shared>> = lock(&SESSIONS).values().cloned().collect();
+    // First to all: another rank may say goodbye to them in another order.
+    sessions.iter().for_each(|shared| service::bid(shared, why.clone()));
+    sessions.iter().for_each(|shared| service::leave(shared, why.clone()));
 }

@@ -116,7 +116,26 @@ impl Call {
     pub fn step(&mut self) -> Step {
         match &mut self.0 {
             Kind::Stepped(stepped) => stepped.step(),
-            Kind::Asked(asked) => Step::Done(Box::new(asked.wait())),
+            Kind::Asked(asked) => {
+                let outcome = asked.wait(None).unwrap_or(Err(CallError::Busy));
+                Step::Done(Box::new(outcome))
+            }
+        }
+    }
+
+    /// As [`Call::step`]; none where `patience` has passed before. (In collective mode a round is not left in the middle.)
+    pub fn step_within(&mut self, patience: Duration) -> Option<Step> {
+        match &mut self.0 {
+            Kind::Stepped(stepped) => Some(stepped.step()),
+            Kind::Asked(asked) => asked.wait(Some(patience)).map(|outcome| Step::Done(Box::new(outcome))),
+        }
+    }
+
+    /// The session's handle.
+    pub(crate) fn session(&self) -> u64 {
+        match &self.0 {
+            Kind::Stepped(stepped) => stepped.session(),
+            Kind::Asked(asked) => asked.session(),
         }
     }
 

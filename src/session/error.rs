@@ -47,6 +47,9 @@ pub enum Ended {
     /// MPI failed in the middle of a round.
     #[error("{0}")]
     Comm(CommError),
+    /// This rank has said goodbye.
+    #[error("this rank has said goodbye, as at the end of the program: it makes no more calls")]
+    Left,
     /// MPI_Finalize has been called.
     #[error("MPI has been finalised")]
     Finalized,

@@ -33,12 +33,17 @@ type Place = (Mutex<Option<Result<(), Failure>>>, Condvar);
 /// A job that a thread waits for.
 struct Asked {
     job: ImportJob,
+    session: u64,
     answer: Arc<Place>,
 }
 
 impl Errand for Asked {
     fn job(&self) -> &ImportJob {
         &self.job
+    }
+
+    fn session(&self) -> u64 {
+        self.session
     }
 
     fn begin(&mut self) {
@@ -53,11 +58,11 @@ impl Errand for Asked {
 }
 
 /// Has the import worker do `job`, and waits for it. Without one, or past `patience`, that is a failure of this rank.
-pub(super) fn ask_worker(job: &ImportJob, patience: Option<Duration>) -> Result<(), Failure> {
+pub(super) fn ask_worker(session: u64, job: &ImportJob, patience: Option<Duration>) -> Result<(), Failure> {
     let failure = |text: &str| Err(Failure::import(text, None));
     let deadline = patience.and_then(|patience| Instant::now().checked_add(patience));
     let place = Arc::new(Place::default());
-    let ticket = importer::submit(Box::new(Asked { job: job.clone(), answer: place.clone() }));
+    let ticket = importer::submit(Box::new(Asked { job: job.clone(), session, answer: place.clone() }));
     let (answer, answered) = &*place;
     let mut answer = lock(answer);
     loop {

@@ -445,7 +445,7 @@ impl Session {
             match call.step() {
                 Step::Done(outcome) => return *outcome,
                 Step::Job(job) => {
-                    let answer = imports::ask_worker(&job, call.patience());
+                    let answer = imports::ask_worker(self.shared.id, &job, call.patience());
                     call.answer(answer);
                 }
             }

@@ -65,6 +65,21 @@ pub struct SyncReport {
     pub undone: Vec<UndoneRequest>,
     /// Found on the way.
     pub copies: Vec<CopiesFound>,
+    /// Left out on some ranks, and on the others as the verdict says.
+    pub skipped: Vec<Skipped>,
+}
+
+/// A module or callback in Python, and the ranks whose processes have no Python to do it with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Skipped {
+    /// "module" or "callback".
+    pub kind: &'static str,
+    /// As it was asked for.
+    pub name: String,
+    /// Who has left it out.
+    pub ranks: Vec<u32>,
+    /// Of each of these ranks.
+    pub hosts: Vec<String>,
 }
 
 pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
@@ -94,6 +109,12 @@ pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
             paths: copies.paths.clone(),
         }));
     }
+    sync.skipped.extend(report.skipped.iter().map(|(item, ranks)| Skipped {
+        kind: kind(item),
+        name: item.name().into(),
+        ranks: ranks.iter().collect(),
+        hosts: ranks.iter().map(|rank| shared.host_of(rank)).collect(),
+    }));
     sync
 }
 

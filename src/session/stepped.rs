@@ -138,6 +138,10 @@ impl Stepped {
         self.failed.extend(work.end(&self.shared, answer));
     }
 
+    pub(super) fn session(&self) -> u64 {
+        self.shared.id
+    }
+
     /// How long an import worker is waited for.
     pub(super) fn patience(&self) -> Option<Duration> {
         self.budget.left()

@@ -232,6 +232,13 @@ pub(super) fn first() -> Option<Arc<Shared>> {
     lock(&FIRST).as_ref().filter(|shared| shared.refuse_ended().is_ok()).cloned()
 }
 
+/// Says goodbye, and does not wait.
+pub(super) fn bid(shared: &Shared, why: Ended) {
+    if let (Some(service), true) = (SERVICE.get(), shared.served.get().is_some() && world::is_here()) {
+        service.post(Mail::Leave(shared.id, why));
+    }
+}
+
 /// Says goodbye, and serves on until every rank has; then no thread uses the session's communicators any more.
 pub(super) fn leave(shared: &Shared, why: Ended) {
     let Some(served) = shared.served.get() else { return };

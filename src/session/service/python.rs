@@ -30,6 +30,8 @@ struct Running {
 enum Place {
     #[default]
     Waiting,
+    /// The worker is at it.
+    Begun,
     /// Nobody waits any more.
     GivenUp,
     Answered(Option<(u32, Failure)>),
@@ -46,7 +48,18 @@ impl Errand for Trip {
         &self.work.job
     }
 
+    fn session(&self) -> u64 {
+        self.shared.id
+    }
+
+    fn is_wanted(&self) -> bool {
+        !matches!(*lock(&self.place), Place::GivenUp)
+    }
+
     fn begin(&mut self) {
+        if let place @ Place::Waiting = &mut *lock(&self.place) {
+            *place = Place::Begun;
+        }
         self.work.begin();
     }
 
@@ -86,8 +99,8 @@ impl Batch {
     pub fn step(&mut self, shared: &Arc<Shared>) -> bool {
         loop {
             if let Some(running) = &self.running {
-                match std::mem::take(&mut *lock(&running.place)) {
-                    Place::Answered(failure) => self.failed.extend(failure),
+                match &mut *lock(&running.place) {
+                    Place::Answered(failure) => self.failed.extend(failure.take()),
                     _ => return false,
                 }
                 self.running = None;
@@ -100,23 +113,23 @@ impl Batch {
     }
 
     /// The worker has not answered in time. What it is at, and all that comes after, fails on this rank; what has no outcome
-    /// (modules that are taken out again) is left to it.
-    pub fn give_up(&mut self, shared: &Arc<Shared>, failure: impl Fn(&ImportJob) -> Failure) {
+    /// (modules that are taken out again) is left to it. `failure` is told whether the worker has begun.
+    pub fn give_up(&mut self, shared: &Arc<Shared>, failure: impl Fn(&ImportJob, bool) -> Failure) {
         if let Some(Running { ticket, item: Some(item), job, place, .. }) = self.running.take() {
             match std::mem::replace(&mut *lock(&place), Place::GivenUp) {
                 // In this very moment.
                 Place::Answered(answer) => self.failed.extend(answer),
-                _ => {
+                before => {
                     if let Some(served) = shared.served.get() {
                         served.hands.withdraw(ticket);
                     }
-                    self.failed.push((item, failure(&job)));
+                    self.failed.push((item, failure(&job, matches!(before, Place::Begun))));
                 }
             }
         }
         for work in self.rest.drain(..) {
             match work.item {
-                Some(item) => self.failed.push((item, failure(&work.job))),
+                Some(item) => self.failed.push((item, failure(&work.job, false))),
                 None => {
                     send(shared, work);
                 }

@@ -260,12 +260,14 @@ impl<C: Comm> Track<C> {
                 }
                 Given::Job(Local(Done::Tried { failed, more: shared.more(Some(self.lane)), shapes: Shapes::default() }))
             }
-            Doing::Python { since, batch, items, then } if late(since) => {
-                batch.give_up(shared, |job| {
-                    let text = format!(
-                        "the import worker was not done within {limit:?}: another thread may be in the import of `{}`, or hold the GIL",
-                        job.name()
-                    );
+            // What is at its place since then, and not the whole batch: work is not waiting.
+            Doing::Python { since, batch, items, then } if late(&batch.doing().map_or(*since, |(_, since)| since)) => {
+                batch.give_up(shared, |job, begun| {
+                    let name = job.name();
+                    let text = match begun {
+                        true => format!("the import worker was not done within {limit:?}: another thread may be in the import of `{name}`, or hold the GIL"),
+                        false => format!("the import worker did not get to `{name}` within {limit:?}: it may be stuck in an earlier import, or another thread hold the GIL"),
+                    };
                     Failure::import(text, None)
                 });
                 let (failed, items) = (std::mem::take(&mut batch.failed), std::mem::take(items));

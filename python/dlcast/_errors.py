@@ -25,7 +25,14 @@ class SessionError(RuntimeError):
 
 
 class SessionTimeout(SessionError, TimeoutError):
-    """The deadline passed in this call; the text names the ranks that did not come. The session has ended."""
+    """The deadline passed in this call; the text names the ranks that did not come.
+
+    In collective mode the session has ended. In service mode it goes on, unless a rank does not answer.
+    """
+
+
+class NoInterpreterWarning(RuntimeWarning):
+    """Some ranks run no Python: what was asked for is on the others."""
 
 
 class GlobalImportError(ImportError):

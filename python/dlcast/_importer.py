@@ -12,12 +12,16 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dlcast import _started
 from dlcast._interrupts import Interrupts
+from dlcast._overlap import Overlap
 from dlcast._parking import parking
 from dlcast._started import Job
+
+if TYPE_CHECKING:
+    from dlcast._native import Native, Step
 
 # What to do about code that a call does not run.
 PLAIN = "give a plain function that runs it"
@@ -84,13 +88,22 @@ def find_code(module: str, qualname: str) -> Any:
 class Jobs:
     """The Python jobs of one call, or of a worker, and what it takes to undo them."""
 
-    def __init__(self, owner: object, interrupts: Interrupts) -> None:
-        """For the rounds of `owner`."""
+    def __init__(
+        self, owner: object, interrupts: Interrupts, is_wanted: Callable[[], bool] | None = None
+    ) -> None:
+        """For the rounds of `owner`.
+
+        On a worker the program's own threads import at the same time, and `is_wanted` says whether anybody
+        still waits for the job that it is at.
+        """
         self._owner = owner
         self._interrupts = interrupts
+        self._is_wanted = is_wanted
         # What the jobs since the last verdicts brought into sys.modules.
         self._fresh: dict[str, ModuleType | None] = {}
         self._decided = False
+        # What other threads of the program have imported while the last one ran.
+        self._elsewhere: set[str] = set()
         # What they brought and every rank has, should it be revoked before the call ends.
         self._committed: dict[str, ModuleType | None] = {}
         self.interrupt: KeyboardInterrupt | None = None
@@ -102,7 +115,7 @@ class Jobs:
         def work() -> None:
             _look_again(name)
             self._interrupts.admitted = True
-            module = import_here(name)
+            module = self._import(name)
             self._interrupts.admitted = False
             if module is None:
                 raise ModuleNotFoundError(
@@ -124,12 +137,32 @@ class Jobs:
 
         return self._attempt(work, calls=True)
 
+    def _import(self, name: str) -> ModuleType:
+        """Once more, where another thread's import was in the way.
+
+        Two threads that import parts of one package may each hold what the other needs, and Python then
+        gives one of them a module that is not done.
+        """
+        if self._is_wanted is None:
+            return import_here(name)
+        with Overlap() as overlap:
+            try:
+                try:
+                    return import_here(name)
+                except Exception:
+                    if not overlap.ends(self._is_wanted):
+                        raise
+                return import_here(name)
+            finally:
+                self._elsewhere = overlap.elsewhere
+
     def _attempt(self, work: Callable[[], None], calls: bool = False) -> Failure | None:
         if self._decided:
             # What came as a dependency of an earlier round stays: it is the program's by now.
             self._fresh.clear()
             self._decided = False
         before = set(sys.modules)
+        self._elsewhere = set()
         _started.begin(Job(self._owner, calls))
         try:
             work()
@@ -141,6 +174,7 @@ class Jobs:
             return _failure(error)
         finally:
             _started.end()
+            before |= self._elsewhere
             self._fresh.update(
                 (new, module) for new, module in list(sys.modules.items()) if new not in before
             )
@@ -170,6 +204,21 @@ class Jobs:
             sys.modules.pop(name, None)
         elif sys.modules.get(name) is module:
             parking.park(name, module)
+
+
+def do_job(library: Native, jobs: Jobs, step: Step) -> Failure | None:
+    """Does what a step asks for."""
+    if step.job == library.lib.DLCAST_JOB_IMPORT:
+        return jobs.run(step.name)
+    if step.job == library.lib.DLCAST_JOB_CALL:
+        return jobs.call(step.name, step.payload, step.tag)
+    if step.job == library.lib.DLCAST_JOB_UNDO:
+        jobs.undo(step.name)
+    elif step.job == library.lib.DLCAST_JOB_REVOKE:
+        jobs.revoke(step.name)
+    else:
+        jobs.commit(step.name)
+    return None
 
 
 def _refuse_unfinished(name: str, result: Any) -> None:

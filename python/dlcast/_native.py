@@ -28,6 +28,8 @@ class Step(NamedTuple):
     name: str = ""
     payload: bytes = b""
     tag: int = 0
+    session: int = 0
+    """Whose round it is for."""
 
 
 class TaskEntry(NamedTuple):
@@ -75,6 +77,16 @@ class Native:
         rank, size = self._ffi.new("int32_t *"), self._ffi.new("int32_t *")
         self._check(self.lib.dlcast_session_info(session, rank, size))
         return int(rank[0]), int(size[0])
+
+    def serves(self, session: int) -> bool:
+        """Whether it is in service mode."""
+        mode = self._ffi.new("int32_t *")
+        self._check(self.lib.dlcast_session_mode(session, mode))
+        return int(mode[0]) == int(self.lib.DLCAST_SERVICE)
+
+    def leave(self) -> None:
+        """Says goodbye, and waits, without the GIL, until every rank has."""
+        self._check(self.lib.dlcast_leave())
 
     def record_library(self, session: int, path: bytes, flags: int) -> None:
         """Leaves a request for the next round."""
@@ -139,10 +151,28 @@ class Native:
         job = self._ffi.new("dlcast_job *")
         return self._step(self.lib.dlcast_call_step(call, job), job)
 
+    def step_within(self, call: int, seconds: float) -> Step | None:
+        """In service mode: as `step`, but None when that time has passed."""
+        job = self._ffi.new("dlcast_job *")
+        status = self.lib.dlcast_call_step_within(call, seconds, job)
+        return None if status == self.lib.DLCAST_PENDING else self._step(status, job)
+
+    def drop(self, call: int) -> None:
+        """Nobody waits for this call in service mode any more, if it has not ended."""
+        self.lib.dlcast_call_drop(call)
+
     def answer(self, call: int, failure: Failure | None) -> None:
         """How the job went."""
         message, trace = self._texts(failure)
         self._check(self.lib.dlcast_call_answer(call, message, trace))
+
+    def import_serve(self, on: bool) -> None:
+        """A worker serves from now on, or retires."""
+        self._check(self.lib.dlcast_import_serve(on))
+
+    def import_wanted(self) -> bool:
+        """Whether anybody waits for the job that this thread does."""
+        return bool(self.lib.dlcast_import_wanted())
 
     def import_next(self, timeout: float) -> Step:
         """Waits, without the GIL, for what a caller in C or Rust wants imported or called."""
@@ -231,7 +261,7 @@ class Native:
     def _step(self, status: int, job: Any) -> Step:
         if status == self.lib.DLCAST_JOB:
             payload = self._bytes(job.payload, job.length)
-            return Step(status, job.kind, self._text(job.name), payload, job.tag)
+            return Step(status, job.kind, self._text(job.name), payload, job.tag, job.session)
         if status == self.lib.DLCAST_INVALID and self.report().get("own"):
             # A bad argument that has taken part in a round, which has a report.
             return Step(status)

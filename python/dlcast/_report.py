@@ -59,6 +59,26 @@ class Copies:
 
 
 @dataclass(frozen=True, slots=True)
+class Skipped:
+    """A module or callback that some ranks have left out, because their processes run no Python."""
+
+    kind: str
+    """"module" or "callback"."""
+    name: str
+    ranks: tuple[int, ...]
+    hosts: tuple[str, ...]
+    """Of each of these ranks."""
+
+    def __str__(self) -> str:
+        """Names it, and the ranks."""
+        where = ", ".join(dict.fromkeys(self.hosts))
+        have = "has" if len(self.ranks) == 1 else "have"
+        return (
+            f"{_folded(list(self.ranks))} ({where}) {have} no Python interpreter for {self.kind} {self.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
     """What all ranks agreed on. True when nothing was undone."""
 
@@ -67,6 +87,7 @@ class SyncReport:
     copies: tuple[Copies, ...]
     rounds: int
     """Zero when no rank had recorded anything; more than one when what was loaded asked for more."""
+    skipped: tuple[Skipped, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether every request was committed."""
@@ -75,7 +96,7 @@ class SyncReport:
     def __str__(self) -> str:
         """A line for what is everywhere, then what is not and why."""
         lines = ["committed: " + (", ".join(map(str, self.committed)) or "nothing")]
-        lines += [str(item) for item in (*self.undone, *self.copies)]
+        lines += [str(item) for item in (*self.undone, *self.copies, *self.skipped)]
         return "\n".join(lines)
 
 
@@ -98,6 +119,15 @@ def sync_report(report: dict[str, Any]) -> SyncReport:
             for item in report["copies"]
         ),
         rounds=report["rounds"],
+        skipped=skipped(report),
+    )
+
+
+def skipped(report: dict[str, Any]) -> tuple[Skipped, ...]:
+    """The value of a report's "skipped"."""
+    return tuple(
+        Skipped(item["kind"], item["name"], tuple(item["ranks"]), tuple(item["hosts"]))
+        for item in report.get("skipped", ())
     )
 
 

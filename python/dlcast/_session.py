@@ -1,4 +1,8 @@
-"""Sessions and their collective calls, stepped in the caller's thread, which does Python's part itself."""
+"""Sessions and their calls.
+
+In collective mode a call is stepped in the caller's thread, which does Python's part itself; in service mode
+it is a request, whose answer the caller waits for.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, TypeVar
 
-from dlcast import _importer, _native
+from dlcast import _importer, _native, _worker
+from dlcast._asked import Asked, refuse_invalid
 from dlcast._code import payload_of, tag_of, to_run
 from dlcast._errors import GlobalCallbackError, GlobalImportError, GlobalLoadError, SessionError
 from dlcast._future import Future
@@ -65,6 +70,7 @@ class Session:
         # One thread at a time runs a round for its future: the round may decide the futures of the others.
         self._turn = threading.Lock()
         self._timeout: float | None = None
+        self._serves = _native.native().serves(handle)
         self.rank, self.size = _native.native().rank_and_size(handle)
 
     def __repr__(self) -> str:
@@ -156,7 +162,7 @@ class Session:
             _seconds(timeout)
             return read()
         except Exception as error:
-            if not (local or _importer.must_not_wait()):
+            if not (self._serves or local or _importer.must_not_wait()):
                 text = str(error).encode(errors="backslashreplace")
                 self._call("DLCAST_VERB_INVALID", text, 0, _usable(timeout))
             raise
@@ -172,14 +178,38 @@ class Session:
 
     def _promise(self, name: str) -> Future:
         future = Future(name, lambda seconds: self.sync(timeout=seconds), self._turn)
-        # Known before it is recorded: a round of another thread may decide at once.
-        self._futures.setdefault(name, []).append(future)
-        self._record(_Request(name))
+        if self._serves:
+            self._serve(future, name)
+            # It is under way now, unless nothing may be asked for here.
+            if _importer.must_not_wait():
+                self._record(_Request(name))
+            else:
+                future.done()
+        else:
+            # Known before it is recorded: a round of another thread may decide at once.
+            self._futures.setdefault(name, []).append(future)
+            self._record(_Request(name))
         return future
+
+    def _serve(self, future: Future, name: str) -> None:
+        library = _native.native()
+        verb = library.lib.DLCAST_VERB_IMPORT
+        seconds = _seconds(self._timeout)
+
+        def ask() -> _ModuleAsked:
+            if _importer.must_not_wait():
+                raise _would_wait("Future.result")
+            return _ModuleAsked(library.begin(self._handle, verb, name.encode(), 0, seconds))
+
+        future._serve(ask, threading.Lock())
 
     def _adopt(self, pending: _Pending) -> None:
         for name, futures in pending.futures.items():
-            self._futures.setdefault(name, []).extend(futures)
+            if self._serves:
+                for future in futures:
+                    self._serve(future, name)
+            else:
+                self._futures.setdefault(name, []).extend(futures)
         for request in pending.requests:
             self._record(request)
 
@@ -199,20 +229,22 @@ class Session:
         """
         seconds = _seconds(self._timeout if timeout is None else timeout)
         library = _native.native()
+        if self._serves:
+            asked = Asked(begin(seconds))
+            asked.wait(None)
+            return asked.report
         with Interrupts() as interrupts:
             jobs = _importer.Jobs(self, interrupts)
             call = begin(seconds)
             if call is None:
                 return None
             while (step := library.step(call)).status == library.lib.DLCAST_JOB:
-                library.answer(call, do_job(library, jobs, step))
+                library.answer(call, _importer.do_job(library, jobs, step))
             report = library.report()
         self._decide_futures(report)
         if jobs.interrupt is not None:
             raise jobs.interrupt
-        own = report["own"]
-        if own is not None and own["outcome"] == "invalid":
-            raise ValueError(own["error"])
+        refuse_invalid(report)
         return report
 
     def _decide_futures(self, report: dict[str, Any]) -> None:
@@ -258,8 +290,21 @@ class _Unattached:
         self._pending.requests.append(request)
 
 
+class _ModuleAsked(Asked):
+    """The request of a future."""
+
+    def wait(self, seconds: float | None) -> bool:
+        """Also raises GlobalImportError."""
+        if not super().wait(seconds):
+            return False
+        report = self.report
+        if report is not None and report["own"]["outcome"] == "undone":
+            raise _import_error(report["undone"][report["own"]["index"]])
+        return True
+
+
 # By session handle, which is never reused in a process.
-_sessions: dict[int, Session] = {}
+_sessions: dict[int, Session] = _worker.sessions
 # By communicator: its session, as far as it is known here, and what waits for it to get one.
 _attached: dict[int, Session] = {}
 _pending: dict[int, _Pending] = {}
@@ -377,21 +422,6 @@ def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     return _attach(comm, None, _usable(timeout)).sync(timeout=timeout)
 
 
-def do_job(library: _native.Native, jobs: _importer.Jobs, step: _native.Step) -> _importer.Failure | None:
-    """Does what a step asks for."""
-    if step.job == library.lib.DLCAST_JOB_IMPORT:
-        return jobs.run(step.name)
-    if step.job == library.lib.DLCAST_JOB_CALL:
-        return jobs.call(step.name, step.payload, step.tag)
-    if step.job == library.lib.DLCAST_JOB_UNDO:
-        jobs.undo(step.name)
-    elif step.job == library.lib.DLCAST_JOB_REVOKE:
-        jobs.revoke(step.name)
-    else:
-        jobs.commit(step.name)
-    return None
-
-
 def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
     if isinstance(comm, Session):
         return comm
@@ -404,10 +434,21 @@ def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
             raise _would_wait("attach")
         return _attached[key]
     library = _native.native()
-    handle = library.attach(key, getattr(library.lib, _MODES[mode]), _seconds(timeout))
-    if handle not in _sessions:
-        _sessions[handle] = Session(handle)
-    session = _attached[key] = _sessions[handle]
+    seconds = _seconds(timeout)
+    # In service mode imports may be asked for before attach has returned here.
+    is_new = key not in _attached
+    if is_new:
+        library.import_serve(True)
+    try:
+        handle = library.attach(key, getattr(library.lib, _MODES[mode]), seconds)
+        if handle not in _sessions:
+            _sessions[handle] = Session(handle)
+        session = _attached[key] = _sessions[handle]
+        if session._serves:
+            _worker.service.start()
+    finally:
+        if is_new:
+            library.import_serve(False)
     if key in _pending:
         session._adopt(_pending.pop(key))
     return session

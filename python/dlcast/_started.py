@@ -69,13 +69,13 @@ def job() -> Job | None:
 
 def importing() -> bool:
     """Whether this thread is inside an `import`, or was started inside one that is still going on."""
-    if _modules(sys._getframe(), first=True):
+    if modules(sys._getframe(), first=True):
         return True
     start = _start()
     return start is not None and bool(_going_on(start))
 
 
-def _modules(frame: FrameType | None, first: bool = False) -> frozenset[str]:
+def modules(frame: FrameType | None, first: bool = False) -> frozenset[str]:
     """The modules that are being imported where this frame is; or the first that is found."""
     found = set()
     while frame is not None:
@@ -97,13 +97,13 @@ def _start() -> _Start | None:
 
 def _going_on(start: _Start) -> tuple[tuple[int, frozenset[str]], ...]:
     frames = sys._current_frames()
-    return tuple(one for one in start.imports if one[1] & _modules(frames.get(one[0])))
+    return tuple(one for one in start.imports if one[1] & modules(frames.get(one[0])))
 
 
 def _note(thread: threading.Thread) -> None:
     outer = _start()
     imports = () if outer is None else _going_on(outer)
-    own = _modules(sys._getframe())
+    own = modules(sys._getframe())
     if own:
         imports = ((threading.get_ident(), own), *imports)
     doing = job()

@@ -65,6 +65,12 @@ class FakeNative:
     def rank_and_size(self, session: int) -> tuple[int, int]:
         return 0, 1
 
+    def serves(self, session: int) -> bool:
+        return False
+
+    def import_serve(self, on: bool) -> None:
+        pass
+
     def begin(self, session: int, verb: int, name: bytes | None, flags: int, timeout: float) -> int | None:
         self.told.append(("call", verb, name))
         return None if self.nested else 1

@@ -1,7 +1,7 @@
 //! How the shim has to call dlopen so that it finds what the caller's own call would find.
 //!
 //! The loader looks a bare name up with the caller's search path, and takes the place of the call for the caller; that is all it
-//! needs the caller for, unless the name has a `$` in it. So the caller's folders, which come before those that serve every
+//! needs the caller for, but for `$ORIGIN` and its like. So the caller's folders, which come before those that serve every
 //! object, are looked through here. Whatever is not certain is left to the caller's own call. Nothing is opened here but candidates,
 //! to read their ELF headers.
 //!
@@ -44,8 +44,11 @@ pub unsafe fn route(name: *const c_char, caller: *const c_void) -> Route {
     let name = unsafe { CStr::from_ptr(name) };
     let found = || {
         let caller = LinkMap::of(caller)?;
-        if name.to_bytes().contains(&b'$') || !caller.is_in_base_namespace() {
+        if !caller.is_in_base_namespace() {
             return None;
+        }
+        if name.to_bytes().contains(&b'$') {
+            return below_origin(name, caller).map(Route::At);
         }
         if name.to_bytes().contains(&b'/') {
             return Some(Route::AsNamed);
@@ -54,6 +57,30 @@ pub unsafe fn route(name: *const c_char, caller: *const c_void) -> Route {
         bare(name, &theirs, &ours)
     };
     found().unwrap_or(Route::OfCaller)
+}
+
+/// `$ORIGIN/...`, put together as the loader does it for this caller. Other tokens, or one in another place, are left to the loader.
+fn below_origin(name: &CStr, caller: &LinkMap) -> Option<Path> {
+    let is_below = |token: &[u8]| name.to_bytes().strip_prefix(token);
+    let rest = is_below(b"$ORIGIN/").or_else(|| is_below(b"${ORIGIN}/"))?;
+    if rest.contains(&b'$') {
+        return None;
+    }
+    let own = caller.name().to_bytes();
+    if !own.is_empty() {
+        // A path that was relative is relative to where the program was then.
+        return (own.first() == Some(&b'/')).then(|| Path::join(folder_of(own), rest))?;
+    }
+    let mut program = [0_u8; libc::PATH_MAX as usize];
+    // SAFETY: as much is written as there is room for.
+    let length = unsafe { libc::readlink(c"/proc/self/exe".as_ptr(), program.as_mut_ptr().cast(), program.len()) };
+    let program = program.get(..usize::try_from(length).ok()?).filter(|program| program.first() == Some(&b'/'))?;
+    Path::join(folder_of(program), rest)
+}
+
+fn folder_of(path: &[u8]) -> &[u8] {
+    let slash = path.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    path.get(..slash.max(1)).unwrap_or(path)
 }
 
 /// A bare name. The loader first compares it with the names of what is loaded, then it looks into the caller's folders, then

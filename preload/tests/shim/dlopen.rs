@@ -206,6 +206,15 @@ fn origin_in_a_name_is_the_callers() {
         "via",
         "n",
         "$ORIGIN/libx.so",
+        "open",
+        "n",
+        "${ORIGIN}/sub/libx.so",
+        "open",
+        "n",
+        "/$ORIGIN/sub/libx.so",
+        "open",
+        "n",
+        "$ORIGIN/sub/none.so",
         "objects",
         "fini",
     ];
@@ -213,7 +222,13 @@ fn origin_in_a_name_is_the_callers() {
     assert!(output.contains("$ORIGIN/libx.so: @/sub/libx.so\n"), "{output}");
     assert_eq!(
         told(&log),
-        ["opening $ORIGIN/sub/libx.so local", "opening $ORIGIN/sub/caller.so local", "opening $ORIGIN/libx.so local"]
+        [
+            "opened @/sub/libx.so local waits",
+            "opened @/sub/caller.so local waits",
+            "opened @/sub/libx.so local waits",
+            "opened @/sub/libx.so local waits",
+            "opening /$ORIGIN/sub/libx.so local",
+        ]
     );
 }
 
@@ -598,9 +613,9 @@ fn inside_a_constructor_nothing_waits() {
     let (_, log) = stage.both(&words);
     assert_eq!(told(&log), ["opened @/libinner.so local does not wait", "opened @/libouter.so local waits"]);
     // Where the outer one is opened by the program itself, the stack tells.
-    let words = ["./driver", "init", "open", "n", "$ORIGIN/libouter.so", "objects", "close", "objects", "fini"];
+    let words = ["./driver", "init", "open", "n", "/$ORIGIN/libouter.so", "objects", "close", "objects", "fini"];
     let (_, log) = stage.both(&words);
-    assert_eq!(told(&log), ["opening $ORIGIN/libouter.so local", "opened @/libinner.so local does not wait"]);
+    assert_eq!(told(&log), ["opening /$ORIGIN/libouter.so local", "opened @/libinner.so local does not wait"]);
 }
 
 #[test]

@@ -280,7 +280,7 @@ impl Opening<'_> {
         self.host.borrows = true;
     }
 
-    fn is_borrowed(&mut self, identity: &Identity) -> bool {
+    pub(super) fn is_borrowed(&mut self, identity: &Identity) -> bool {
         if !self.host.borrowed.contains(identity) {
             return false;
         }
@@ -555,9 +555,8 @@ pub(super) fn own_symbol(path: &Path, symbol: &[u8]) -> bool {
     let Some(open) = reopen(path, OpenFlags::LAZY) else { return false };
     // SAFETY: only the address is taken; nothing is called or read through it here.
     let address = unsafe { open.get::<*const c_void>(symbol) }.map(|found| (*found).expose_provenance());
-    // Who has opened the object keeps it open.
-    std::mem::forget(open);
     let holder = address.ok().and_then(super::code::object_at).and_then(|object| object.path);
+    // Closed again when this returns: a handle that stayed would outlive the program's dlclose.
     holder.is_some_and(|holder| holder == path)
 }
 

@@ -69,7 +69,8 @@ impl Opening<'_> {
     /// In phase register: what is wrong with the table.
     pub fn table(&mut self, identity: &Identity) -> Result<Option<Table>, Failure> {
         let symbol = abi::TABLE_SYMBOL.strip_suffix(b"\0").unwrap_or(abi::TABLE_SYMBOL);
-        if !self.may_export(identity, symbol) {
+        // A library that the program may close must not be held by a look at it.
+        if !self.may_export(identity, symbol) || self.is_borrowed(identity) {
             return Ok(None);
         }
         let symbol = String::from_utf8_lossy(symbol);

@@ -156,6 +156,8 @@ pub struct Missed {
     pub what: String,
     /// The deadline that passed first, in milliseconds.
     pub waited_ms: u64,
+    /// Threads take part for those ranks, whatever they do: who does not answer is not just elsewhere.
+    pub served: bool,
 }
 
 impl fmt::Display for Missed {
@@ -189,6 +191,9 @@ impl fmt::Display for Missed {
             f.write_str("; every rank answered, so the deadline was too short: give a longer timeout")?;
         } else {
             f.write_str(match self.phase {
+                _ if self.served && !self.missing.is_empty() => {
+                    ": see whether their processes are stopped, dead or cut off"
+                }
                 Phase::Stage | Phase::Decide => {
                     "; they may still be opening or importing: see what holds them, or give a longer timeout"
                 }

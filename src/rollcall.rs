@@ -107,6 +107,7 @@ impl RollCall {
             phase: front.map_or(crate::error::Phase::Agree, |here| here.phase),
             what: front.map(|here| here.what.clone()).unwrap_or_default(),
             waited_ms: self.heard.values().map(|here| here.waited_ms).min().unwrap_or(0),
+            served: self.lane.is_some(),
         }
     }
 }

@@ -114,7 +114,14 @@ fn called(random: &mut Rng) -> Called {
 fn missed(random: &mut Rng) -> Missed {
     let absent = |random: &mut Rng| Absent { rank: random.u32(..SIZE), host: word(random), doing: word(random) };
     let (missing, behind) = (many(random, 3, absent), many(random, 2, absent));
-    Missed { missing, behind, phase: phase(random), what: word(random), waited_ms: random.u64(..) }
+    Missed {
+        missing,
+        behind,
+        phase: phase(random),
+        what: word(random),
+        waited_ms: random.u64(..),
+        served: random.bool(),
+    }
 }
 
 fn here(random: &mut Rng) -> Here {

@@ -3,7 +3,7 @@
 //! Whatever goes wrong here becomes a value for the next collective.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -121,7 +121,7 @@ pub(super) fn tell_mapped() {
     if let Some(session) = service::first() {
         let plugins = paths.iter().filter_map(|path| record::plugin(path));
         session.ask(plugins.map(Pending::here));
-        program::found(&paths);
+        program::found(&paths, &[]);
     }
 }
 
@@ -135,14 +135,27 @@ fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) {
     host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
 }
 
-/// The plugins that came with a library which was just opened: what it needs, what its constructor has opened.
-fn came_along(host: &mut dl::Opening, library: &Identity) -> Vec<Request> {
-    let (news, everything) = lock(&WATCH).get_or_insert_default().news();
-    let itself = host.held_path(library);
-    let others = news.iter().map(|new| &new.path).filter(|path| itself != Some(path));
-    let plugins = others.filter_map(|path| record::plugin(path)).collect();
-    note(host, news, everything);
-    plugins
+/// What was mapped since the last look, while dlcast was opening libraries.
+#[derive(Default)]
+struct Along {
+    /// All of it: the program may have opened something in the meantime.
+    paths: Vec<PathBuf>,
+    /// What dlcast was asked for.
+    own: Vec<PathBuf>,
+}
+
+impl Along {
+    /// After an attempt to open a library: the plugins that came with it, which it needs or its constructor has opened.
+    fn plugins(&mut self, host: &mut dl::Opening, library: &Identity) -> Vec<Request> {
+        let (news, everything) = lock(&WATCH).get_or_insert_default().news();
+        let itself = host.held_path(library);
+        let others = news.iter().map(|new| &new.path).filter(|path| itself != Some(path));
+        let plugins = others.filter_map(|path| record::plugin(path)).collect();
+        self.own.extend(itself.map(Path::to_path_buf));
+        self.paths.extend(news.iter().map(|new| new.path.clone()));
+        note(host, news, everything);
+        plugins
+    }
 }
 
 /// Before anything is sent: has another MPI come in?
@@ -166,6 +179,7 @@ pub(super) fn stage(state: &mut State, items: &[(u32, Item)]) -> Done {
 pub(super) fn open(shared: &Shared, state: &mut State, lane: Option<Lane>, items: &[(u32, Item)]) -> Done {
     let mut failed = Vec::new();
     let mut came: Vec<(Option<Key>, Request)> = Vec::new();
+    let mut along = Along::default();
     {
         let mut host = dl::host(state.node.as_mut());
         for (index, item) in items {
@@ -186,13 +200,18 @@ pub(super) fn open(shared: &Shared, state: &mut State, lane: Option<Lane>, items
                 },
                 _ => Ok(()),
             };
-            if let (Ok(()), Some(identity)) = (&outcome, identity_of(item)) {
-                came.extend(came_along(&mut host, identity).into_iter().map(|request| (host.item, request)));
+            if let Some(identity) = identity_of(item) {
+                // Looked at in any case: what dlcast has opened is not the program's, also where its constructor failed.
+                let plugins = along.plugins(&mut host, identity);
+                if outcome.is_ok() {
+                    came.extend(plugins.into_iter().map(|request| (host.item, request)));
+                }
             }
             failed.extend(outcome.err().map(|failure| (*index, failure)));
         }
     }
     shared.ask(came.into_iter().map(|(asked_by, request)| Pending::asked(request, asked_by)));
+    program::found(&along.paths, &along.own);
     let (failed, shapes) = register::run(shared, &mut state.plugins, items, failed);
     Done::Tried { failed, more: shared.more(lane), shapes }
 }

@@ -4,6 +4,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::call::Own;
 use super::pending::Pending;
 use super::report::SyncReport;
 use super::{CallError, Options, Session, lock, record, safe_point, service};
+use crate::comm::mpi::world;
 use crate::config::{self, Mode, Run, Timeout};
 use crate::error::complain;
 use crate::host::{dl, inside, python};
@@ -21,6 +23,8 @@ use crate::intercept::maps;
 use crate::intercept::policy::{Policy, Reason};
 use crate::request::{OpenFlags, Request};
 
+/// The exit code where dlcast cannot go ahead, as of the command.
+const REFUSED: i32 = 125;
 /// Events of one rank that the report keeps.
 const MOST_EVENTS: usize = 100_000;
 
@@ -37,6 +41,8 @@ struct Program {
     /// What was about to be opened, unseen.
     announced: Mutex<Vec<(PathBuf, OpenFlags)>>,
     events: Mutex<Vec<Event>>,
+    /// It was said that the session has ended.
+    over: AtomicBool,
 }
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
@@ -117,6 +123,7 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
         told: Mutex::default(),
         announced: Mutex::default(),
         events: Mutex::default(),
+        over: AtomicBool::new(false),
     };
     let program = PROGRAM.get_or_init(|| program);
     if has_python && !python::run_soon(c"import dlcast._preload; dlcast._preload.start()") {
@@ -145,10 +152,10 @@ pub(crate) fn forbidden(call: &str) {
     inside::forbid(call);
 }
 
-/// What the link maps show, and nobody has told of.
-pub(super) fn found(new: &[PathBuf]) {
-    if let Some(program) = PROGRAM.get() {
-        program.found(new);
+/// What the link maps show, and nobody has told of; but for what dlcast itself has opened.
+pub(super) fn found(new: &[PathBuf], own: &[PathBuf]) {
+    if let (Some(program), false) = (PROGRAM.get(), new.is_empty()) {
+        program.found(new, own);
     }
 }
 
@@ -189,11 +196,19 @@ impl Program {
             }
             lock(&self.told).insert(path);
         }
+        let mut tickets = Vec::new();
         for library in &self.run.load {
-            shared.ask([Pending::here(record::library(library, OpenFlags::NOW)?)]);
+            // With a ticket: every rank asks for them, and one will say what has become of them.
+            let ticket = shared.served.get().map(|served| served.tickets.open());
+            tickets.extend(ticket);
+            let request = record::library(library, OpenFlags::NOW)?;
+            shared.ask([Pending { ticket, ..Pending::here(request) }]);
         }
         let report = super::call::Call::begin_native_sync(shared).and_then(|call| self.session.finish(call))?.sync();
-        self.refuse_missing(&report)?;
+        if let Some(served) = shared.served.get() {
+            tickets.into_iter().for_each(|ticket| served.tickets.close(ticket));
+        }
+        self.say_missing(&report);
         if self.session.rank() == 0 {
             for module in &self.run.import {
                 shared.ask([Pending::here(record::module(module)?)]);
@@ -202,12 +217,18 @@ impl Program {
         Ok(())
     }
 
-    /// With `--strict` a library of `--load` that is not everywhere ends the job. (Without, the service has said it.)
-    fn refuse_missing(&self, report: &SyncReport) -> Result<(), CallError> {
+    /// A library of `--load` that is not everywhere is said once a job; with `--strict` it ends the job.
+    fn say_missing(&self, report: &SyncReport) {
         let missing = |name: &String| self.run.load.contains(name);
-        match report.undone.iter().find(|undone| missing(&undone.undone.name)) {
-            Some(undone) if self.run.strict => Err(CallError::Undone(undone.undone.clone())),
-            _ => Ok(()),
+        let mut undone = report.undone.iter().filter(|undone| missing(&undone.undone.name)).peekable();
+        if undone.peek().is_none() {
+            return;
+        }
+        if self.session.rank() == 0 {
+            undone.for_each(|undone| complain(&format!("--load: {}", undone.undone)));
+        }
+        if self.run.strict {
+            world::abort(REFUSED, self.session.rank() == 0);
         }
     }
 
@@ -252,6 +273,7 @@ impl Program {
                 _ => (Verdict::Settled, if known { "known" } else { "committed" }, None),
             },
             Err(CallError::Nested) => (Verdict::OnItsWay, "recorded", None),
+            Err(error) if self.session.shared().refuse_ended().is_err() => self.abandoned(path, error.to_string()),
             Err(error) => self.refused(path, error.to_string()),
         };
         self.note(path, "dlopen", said.into(), true, begun, error);
@@ -270,12 +292,29 @@ impl Program {
         (verdict, "undone", Some(text))
     }
 
+    /// The session has ended before its time, and why was said by the rank that has found out: the program is left alone from then on.
+    fn abandoned(&self, path: &Path, text: String) -> (Verdict, &'static str, Option<String>) {
+        let verdict = match self.run.strict {
+            true => Verdict::Refused(text.clone()),
+            false => {
+                if !self.over.swap(true, Ordering::Relaxed) {
+                    let (rank, path) = (self.session.rank(), path.display());
+                    complain(&format!(
+                        "rank {rank} goes on without the others: {path} stays its own, and what it opens from now on"
+                    ));
+                }
+                Verdict::Settled
+            }
+        };
+        (verdict, "undone", Some(text))
+    }
+
     /// Roots of what is new: what they need comes with them.
-    fn found(&self, new: &[PathBuf]) {
+    fn found(&self, new: &[PathBuf], own: &[PathBuf]) {
         let told = lock(&self.told).clone();
         let announced = std::mem::take(&mut *lock(&self.announced));
         for path in maps::roots(new, record::names) {
-            if told.contains(&path) {
+            if told.contains(&path) || own.contains(&path) {
                 continue;
             }
             let named = |name: &Path| name == path || (name.components().count() == 1 && path.ends_with(name));

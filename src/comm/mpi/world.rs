@@ -4,6 +4,7 @@ use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use mpi::ffi;
 
@@ -68,6 +69,17 @@ extern "C" fn bring_down() {
         // SAFETY: MPI is up, and it was dlcast that initialised it.
         unsafe { ffi::MPI_Finalize() };
     }
+}
+
+/// Ends the job with an exit code, on the word of one rank: MPI says so for each that aborts. The others go with it.
+pub fn abort(code: i32, is_first: bool) -> ! {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    if !is_first {
+        std::thread::sleep(PATIENCE);
+    }
+    // SAFETY: MPI is up, and may be aborted at any time.
+    unsafe { ffi::MPI_Abort(ffi::RSMPI_COMM_WORLD, code) };
+    std::process::exit(code)
 }
 
 /// What a call of MPI returns that dlcast does not let through.

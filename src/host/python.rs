@@ -4,6 +4,7 @@
 //! instructions (`Py_AddPendingCall`). Its functions are looked up in the process; dlcast is not linked to any Python.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::sync::OnceLock;
 
 /// A function of the process under this name.
 fn find(name: &CStr) -> Option<*mut c_void> {
@@ -24,28 +25,21 @@ extern "C" fn run(line: *mut c_void) -> c_int {
     let Some(function) = find(c"PyRun_SimpleString") else { return 0 };
     // SAFETY: the type that Python's documentation gives it; the interpreter calls this, on its own thread and with its lock.
     let run_line = unsafe { std::mem::transmute::<*mut c_void, extern "C" fn(*const c_char) -> c_int>(function) };
-    if run_line(line.cast::<c_char>().cast_const()) != 0 {
-        eprintln!("dlcast: --import: the program's Python cannot import the package dlcast: install it there");
-        crate::host::python::failed();
+    let went_well = run_line(line.cast::<c_char>().cast_const()) == 0;
+    if let Some(done) = DONE.get() {
+        done(went_well);
     }
     0
 }
 
-static FAILED: std::sync::OnceLock<fn()> = std::sync::OnceLock::new();
+static DONE: OnceLock<fn(bool)> = OnceLock::new();
 
-/// Sets who is told that the line has failed.
-pub fn on_failure(hook: fn()) {
-    let _once = FAILED.set(hook);
-}
-
-fn failed() {
-    if let Some(hook) = FAILED.get() {
-        hook();
+/// Has the interpreter run a line of Python on its main thread, soon; `done` is told whether it went well. Once in a process.
+/// False: it will not run. The line binds no names: it runs as a part of the program.
+pub fn run_soon(line: &'static CStr, done: fn(bool)) -> bool {
+    if DONE.set(done).is_err() {
+        return false;
     }
-}
-
-/// Has the interpreter run a line of Python on its main thread, soon.
-pub fn run_soon(line: &'static CStr) -> bool {
     let Some(function) = find(c"Py_AddPendingCall") else { return false };
     type Pending = extern "C" fn(*mut c_void) -> c_int;
     // SAFETY: the type that Python's documentation gives it; it can be called by any thread.

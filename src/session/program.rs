@@ -3,6 +3,7 @@
 //! The world's session serves; the policy says what counts. What no hook saw is found by the difference of the link maps.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -25,6 +26,8 @@ use crate::request::{OpenFlags, Request};
 
 /// The exit code where dlcast cannot go ahead, as of the command.
 const REFUSED: i32 = 125;
+/// Has the program's Python make an import worker.
+const START_IMPORTS: &CStr = c"__import__('dlcast._preload', fromlist=['start']).start()";
 /// Events of one rank that the report keeps.
 const MOST_EVENTS: usize = 100_000;
 
@@ -126,10 +129,18 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
         over: AtomicBool::new(false),
     };
     let program = PROGRAM.get_or_init(|| program);
-    if has_python && !python::run_soon(c"import dlcast._preload; dlcast._preload.start()") {
-        importer::enlist(false);
+    if has_python && !python::run_soon(START_IMPORTS, worker_came) {
+        worker_came(false);
     }
     safe_point::in_mpi_init(|| program.begin())
+}
+
+/// The worker that was promised has said itself that it serves, or there will be none.
+fn worker_came(came: bool) {
+    importer::enlist(false);
+    if !came {
+        complain("--import: the program's Python cannot import the package dlcast: install it there");
+    }
 }
 
 /// A dlopen follows that nobody sees: its flags are kept for when the link maps show what it has opened.

@@ -8,6 +8,6 @@ from dlcast import _worker
 def start() -> None:
     """Lets this process take part in imports that ranks ask for.
 
-    The interpreter calls it between two instructions of the main thread, wherever that is: it waits for nobody.
+    The interpreter calls it between two instructions of the main thread, wherever that is: nothing waits.
     """
     _worker.service.start()

@@ -11,7 +11,8 @@
 //!
 //! # What it does not see
 //! A thread that a constructor joins; the resolver of an indirect function (IFUNC) that runs at dlopen, since the unwinder does not know
-//! the library yet; anything above a frame without unwind information, such as generated code.
+//! the library yet; anything above a frame without unwind information, such as generated code; and, but for x86_64, an import by a
+//! Python whose compiler has split that function in two.
 
 use std::ffi::{c_int, c_void};
 use std::ops::Range;
@@ -28,6 +29,8 @@ const IMPORT: &std::ffi::CStr = c"PyImport_ImportModuleLevelObject";
 static LOADER: OnceLock<Option<Range<usize>>> = OnceLock::new();
 /// Where [`IMPORT`] begins; 0 as long as there was no Python.
 static PYTHON: AtomicUsize = AtomicUsize::new(0);
+/// And its rare part, if it has one elsewhere.
+static PYTHON_COLD: AtomicUsize = AtomicUsize::new(0);
 
 /// What a thread is inside of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,14 +55,59 @@ pub fn learn() {
     if PYTHON.load(Ordering::Relaxed) == 0 {
         // SAFETY: a look-up by a C string, which runs no code but IFUNC resolvers.
         let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, IMPORT.as_ptr()) };
+        PYTHON_COLD.store(cold_part(found.addr()), Ordering::Relaxed);
         PYTHON.store(found.addr(), Ordering::Relaxed);
     }
+}
+
+/// Where the part of a function begins that the compiler took for rare and put elsewhere, 0 if there is none that can be found. In
+/// Debian's Python an import goes through that part: profiles have told the compiler that imports are rare.
+///
+/// Only its own code jumps into the middle of a function, or to its beginning under a condition: the first such jump leads there.
+fn cold_part(function: usize) -> usize {
+    // What a compiler makes of one function of C is not longer.
+    const LONGEST: usize = 1 << 14;
+    let relative = |next: usize, by| next.wrapping_add_signed(i32::from_le_bytes(by) as isize);
+    // Only x86_64 is read here; elsewhere the function is known by its beginning alone.
+    if function == 0 || cfg!(not(target_arch = "x86_64")) {
+        return 0;
+    }
+    for at in function..function + LONGEST {
+        if enclosing(at + 5) != function {
+            break;
+        }
+        // SAFETY: the unwinder knows the function to go on to here, and a process may read its code.
+        let code = unsafe { std::ptr::with_exposed_provenance::<[u8; 6]>(at).read() };
+        let (target, conditional) = match code {
+            // jcc rel32, jmp rel32
+            [0x0f, 0x80..=0x8f, a, b, c, d] => (relative(at + 6, [a, b, c, d]), true),
+            [0xe9, a, b, c, d, _] => (relative(at + 5, [a, b, c, d]), false),
+            _ => continue,
+        };
+        let there = enclosing(target);
+        if there != 0 && there != function && (conditional || there != target) {
+            return there;
+        }
+    }
+    0
+}
+
+/// Where the function, or the part of one, begins that has this address; 0 for none.
+fn enclosing(address: usize) -> usize {
+    // SAFETY: a look-up in the unwinder's tables; the address is not followed. It is one more because the unwinder looks for the
+    // instruction before a return address.
+    unsafe { _Unwind_FindEnclosingFunction(address.wrapping_add(1)) }
 }
 
 /// What the calling thread is inside of. Takes no lock that a constructor could hold, and allocates nothing: it walks the stack, some 0.3 microseconds a frame.
 #[must_use]
 pub fn inside() -> Inside {
-    let mut walk = Walk { loader: loader(), python: PYTHON.load(Ordering::Relaxed), found: Inside::default() };
+    let python = [PYTHON.load(Ordering::Relaxed), PYTHON_COLD.load(Ordering::Relaxed)];
+    walk(loader(), python)
+}
+
+fn walk(loader: Option<&Range<usize>>, python: [usize; 2]) -> Inside {
+    let mut walk = Walk { loader, python, found: Inside::default() };
     // SAFETY: `step` matches the pointer to `walk`, which outlives the call; the unwinder only reads.
     unsafe { _Unwind_Backtrace(step, (&raw mut walk).cast()) };
     walk.found
@@ -72,9 +120,10 @@ fn loader() -> Option<&'static Range<usize>> {
     LOADER.get_or_init(find).as_ref()
 }
 
-struct Walk {
-    loader: Option<&'static Range<usize>>,
-    python: usize,
+struct Walk<'a> {
+    loader: Option<&'a Range<usize>>,
+    /// The parts of [`IMPORT`]; 0 for none.
+    python: [usize; 2],
     found: Inside,
 }
 
@@ -89,15 +138,16 @@ unsafe extern "C" {
     fn _Unwind_Backtrace(step: extern "C" fn(*mut c_void, *mut c_void) -> c_int, walk: *mut c_void) -> c_int;
     fn _Unwind_GetIP(frame: *mut c_void) -> usize;
     fn _Unwind_GetRegionStart(frame: *mut c_void) -> usize;
+    fn _Unwind_FindEnclosingFunction(address: usize) -> usize;
 }
 
 extern "C" fn step(frame: *mut c_void, walk: *mut c_void) -> c_int {
     // SAFETY: `inside` hands over its own record, and nobody else uses it meanwhile.
-    let walk = unsafe { &mut *walk.cast::<Walk>() };
+    let walk = unsafe { &mut *walk.cast::<Walk<'_>>() };
     // SAFETY: the unwinder lends a frame for the length of this call.
     let (address, function) = unsafe { (_Unwind_GetIP(frame), _Unwind_GetRegionStart(frame)) };
     walk.found.loader |= walk.loader.is_some_and(|text| text.contains(&address));
-    walk.found.import |= walk.python != 0 && function == walk.python;
+    walk.found.import |= function != 0 && walk.python.contains(&function);
     if walk.found.anything() { ENOUGH } else { ON }
 }
 

@@ -259,3 +259,29 @@ fn a_deep_stack_is_walked_to_its_end() {
     let _open = Opened::new(&libraries.compile("deep.so", CONSTRUCTOR, &[]), libc::RTLD_NOW);
     assert_eq!(seen(), [IN_LOADER]);
 }
+
+/// As in Debian's Python, where an import goes through code that lies apart from the beginning of its function.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_function_is_known_by_its_rare_part_as_well() {
+    static FUNCTION: AtomicUsize = AtomicUsize::new(0);
+    static FOUND: AtomicUsize = AtomicUsize::new(0);
+    extern "C" fn tell() {
+        let function = FUNCTION.load(Ordering::Relaxed);
+        let (begun, whole) = (walk(None, [function, 0]), walk(None, [function, cold_part(function)]));
+        FOUND.store(1 + usize::from(begun.import) + 2 * usize::from(whole.import), Ordering::Relaxed);
+    }
+    const SPLIT: &str = "__attribute__((cold, noinline)) static int rare(int n) { HOOK(); return n * 2; }
+int split(int n) { int more = 0; if (__builtin_expect(n > 3, 0)) { more = rare(n); more += rare(n + more); } return n + more; }";
+    let libraries = Libraries::new(tell);
+    let open = Opened::new(&libraries.compile("split.so", SPLIT, &["-O2"]), libc::RTLD_NOW);
+    let split = open.symbol("split");
+    FUNCTION.store(split.addr(), Ordering::Relaxed);
+    // SAFETY: the type of `split` in the source above.
+    let split: extern "C" fn(c_int) -> c_int = unsafe { std::mem::transmute(split) };
+    assert_eq!(split(1), 1);
+    assert_eq!(FOUND.load(Ordering::Relaxed), 0, "the rare part did not run");
+    assert_eq!(split(4), 4 + 8 + 24);
+    assert_eq!(FOUND.load(Ordering::Relaxed), 3, "2 or 4: by its beginning; 1: not at all");
+    assert_eq!(cold_part(libc::getpid as *const () as usize), 0);
+}

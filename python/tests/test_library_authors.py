@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 # The same lines in every mode.
-MODES = ["collective"]
+MODES = ["collective", "service"]
 
 
 def blocks() -> list[tuple[str, str]]:

@@ -12,6 +12,7 @@ use crate::plan::Key;
 use crate::request::Request;
 
 /// A request that no round has taken yet.
+#[derive(Clone)]
 pub(crate) struct Pending {
     pub request: Request,
     /// Fails with it.

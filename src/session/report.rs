@@ -162,6 +162,20 @@ fn undone(shared: &Shared, item: &Item, causes: &[Cause]) -> Undone {
     Undone { kind: kind(item), name: item.name().into(), size: shared.size, failures: failures.collect() }
 }
 
+/// What this rank does not even ask the others for.
+pub(super) fn refused(shared: &Shared, request: &Request, failure: Failure) -> Undone {
+    let (kind, name) = match request {
+        Request::Library { spelling, .. } => ("library", spelling.clone()),
+        Request::Unload { spelling } => ("unload", spelling.clone()),
+        Request::Module { name } => ("module", name.clone()),
+        Request::Callback { code, tag } => ("callback", Callback::new(code.clone(), *tag).name),
+        Request::Invalid { message } => ("call", message.clone()),
+    };
+    let (ranks, hosts) = (vec![shared.rank], vec![shared.host_of(shared.rank)]);
+    let Failure { phase, message, traceback } = failure;
+    Undone { kind, name, size: shared.size, failures: vec![RankFailure { ranks, hosts, phase, message, traceback }] }
+}
+
 /// What became of the request that the call itself made.
 ///
 /// `mine` is the library that it means on this rank.

@@ -3,12 +3,16 @@
 //! Argument: a library that the last rank `lacks`; the library worker of the last rank `stuck` in a constructor beyond the
 //! session's deadline; a caller that is `impatient`, and gives up before the session does.
 
+#[path = "../../../benches-mpi/src/profile.rs"]
+mod profile;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use dlcast::{CallError, Phase, Session, Undone};
 use mpi::Threading;
 use mpi_tests::{Fixture, Job, NOW, assert_answers, process, text, wait_until};
+use profile::Calls;
 
 const DEADLINE: Duration = Duration::from_secs(2);
 /// How much later than at its deadline a caller hears at the latest.
@@ -69,30 +73,49 @@ fn lacks(job: &Job) {
 
 fn stuck(job: &Job, holding: &std::path::Path) {
     let session = job.serve_within(DEADLINE);
-    let quick = job.library("quick");
+    let (quick, later) = (job.library("quick"), job.library("later"));
     if job.rank == 0 {
         let start = Instant::now();
         let told = undone(&session, text(holding));
         assert!((DEADLINE..DEADLINE + LATER).contains(&start.elapsed()), "{:?}", start.elapsed());
-        assert_names(job, &told, "opening `");
+        assert_names(job, &told, Phase::Open, "opening `");
         assert!(told.to_string().contains("libholding.so"), "{told}");
+        job.say(&told.to_string());
+    }
+    if job.rank == job.last() {
+        // It may record, and is told itself what is the matter when it asks.
+        wait_until("the constructor", || IS_INSIDE.load(Ordering::SeqCst));
+        session.record_library(text(&later), NOW).expect("recording is local");
+        assert_names(job, &undone(&session, text(&quick)), Phase::Resolve, "the library worker is still opening `");
+        assert!(session.sync().expect("the service goes on").committed.is_empty());
+    } else if job.rank == 0 {
         // As long as it is stuck, others are told so, at once.
         let start = Instant::now();
         let told = undone(&session, text(&quick));
         assert!(start.elapsed() < DEADLINE, "{:?}", start.elapsed());
-        assert_names(job, &told, "the library worker is still opening `");
+        assert_names(job, &told, Phase::Stage, "the library worker is still opening `");
         job.say(&told.to_string());
     }
     job.barrier();
-    job.assert_invisible("quick");
+    // On the last rank the loader's lock is held.
+    if job.rank != job.last() {
+        job.assert_invisible("quick");
+    }
+    // What is recorded there does not keep the ranks busy.
+    let before = Calls::so_far();
+    std::thread::sleep(Duration::from_millis(500));
+    assert!(before.since().collectives <= 3, "{:?}", before.since());
+    job.barrier();
     IS_FREE.store(true, Ordering::SeqCst);
     // It comes back: then everything can be had, and nothing runs twice.
+    wait_until("what was recorded", || process::times_mapped("liblater.so") == 1);
     if job.rank == 0 {
-        wait_until("the worker is back", || session.load_global(text(&quick), NOW).is_ok());
+        session.load_global(text(&quick), NOW).expect("every rank can open it");
         session.load_global(text(holding), NOW).expect("it is there");
     }
     job.barrier();
-    assert_eq!((process::constructed("holding"), process::constructed("quick")), (1, 1));
+    let runs = ["holding", "quick", "later"].map(process::constructed);
+    assert_eq!(runs, [1, 1, 1]);
 }
 
 fn impatient(job: &Job, holding: &std::path::Path) {
@@ -128,11 +151,11 @@ fn undone(session: &Session, path: &str) -> Undone {
     undone
 }
 
-/// The last rank, its host, opening, and what it is at.
-fn assert_names(job: &Job, undone: &Undone, doing: &str) {
+/// The last rank, its host, the phase, and what it is at.
+fn assert_names(job: &Job, undone: &Undone, phase: Phase, doing: &str) {
     assert_eq!(undone.failures.len(), 1, "{undone}");
     let failure = &undone.failures[0];
-    assert_eq!((&*failure.ranks, failure.phase), (&[job.last() as u32][..], Phase::Open), "{undone}");
+    assert_eq!((&*failure.ranks, failure.phase), (&[job.last() as u32][..], phase), "{undone}");
     assert_eq!(failure.hosts, [process::host()]);
     assert!(failure.message.contains(doing), "{undone}");
 }

@@ -1,12 +1,13 @@
 //! One lane of a session on this rank: what its rounds ask for is started here, and answered when it is done; nothing waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::imports;
 use super::super::jobs::{self, Gathered};
-use super::super::{CallError, Shared, State};
+use super::super::pending::Pending;
+use super::super::{CallError, Shared, State, lock};
 use super::super::{program, report};
 use super::python::Batch;
 use super::tickets::Answer;
@@ -19,7 +20,7 @@ use crate::lane::{Act, Lane as Rounds, Word};
 use crate::outcome::{Failure, Verdict};
 use crate::plan::{Item, Key, What};
 use crate::request::{Lane, Request};
-use crate::round::{Ask, Done, Given, Job, Report};
+use crate::round::{Ask, Done, Given, Growth, Job, Report};
 use crate::task::Shapes;
 use crate::wire::WireError;
 
@@ -30,11 +31,21 @@ enum Doing {
     /// A collective; `talked`: it was said that it takes long.
     Collective { since: Instant },
     /// The library worker has a job; what it is about.
-    Libraries { since: Instant, what: String, batch: Vec<u32> },
+    Libraries { since: Instant, what: String, late: Late },
     /// Python has a batch.
     Python { since: Instant, batch: Box<Batch>, items: Vec<(u32, Item)>, then: Then },
     /// Modules have asked for libraries: the native lane sees to them first.
     Natives { since: Instant, ticket: u64, failed: Vec<(u32, Failure)>, items: Vec<(u32, Item)> },
+}
+
+/// What becomes of a job of the library worker that is not done in time.
+enum Late {
+    /// These requests are not found out about: who waits for one is told so, the others stay recorded.
+    Gather(Vec<Pending>),
+    /// These items fail, in this phase.
+    Fail(Phase, Vec<u32>),
+    /// It is waited for: what was agreed has to be done.
+    Wait,
 }
 
 /// What is done when Python is.
@@ -55,8 +66,8 @@ pub struct Track<C> {
     number: u64,
     /// A job that was given up, and has not come back: the worker is stuck in it.
     stuck: Option<(String, Instant)>,
-    /// What is to be undone when it has come back.
-    cleanup: Vec<Item>,
+    /// What is to be done when it has come back.
+    overdue: VecDeque<Job>,
     /// Whether the running round has gathered already.
     later: bool,
     tickets: Vec<(u64, Option<Identity>)>,
@@ -90,7 +101,7 @@ impl<C: Comm> Track<C> {
             doing: Doing::Nothing,
             number: 0,
             stuck: None,
-            cleanup: Vec::new(),
+            overdue: VecDeque::new(),
             later: false,
             tickets: Vec::new(),
             recorded: Vec::new(),
@@ -138,7 +149,12 @@ impl<C: Comm> Track<C> {
 
     /// Something was recorded, or asked for.
     pub fn want(&mut self, shared: &Arc<Shared>, served: &Served, events: &mut Vec<Event>) {
-        if self.is_idle() && (shared.has_pending(self.lane) || served.tickets.has_syncs(self.lane)) {
+        if !self.is_idle() {
+            return;
+        }
+        self.refuse(shared, served);
+        let has_pending = self.stuck.is_none() && shared.has_pending(self.lane);
+        if has_pending || served.tickets.has_syncs(self.lane) {
             let acts = self.rounds.want();
             self.act(acts, shared, served, events);
         }
@@ -205,16 +221,18 @@ impl<C: Comm> Track<C> {
     pub fn worked(&mut self, result: worker::Result, shared: &Arc<Shared>, served: &Served, events: &mut Vec<Event>) {
         let worker::Result { number, state, done, gathered } = result;
         if self.stuck.take().is_some() {
-            // Nobody waits for the outcome any more: it was told as a failure, and is undone.
-            let undo = std::mem::take(&mut self.cleanup);
-            if undo.is_empty() {
-                self.state = Some(state);
-            } else {
-                self.number += 1;
-                let job = Job::Settle { commit: Vec::new(), undo, growth: crate::round::Growth::Unknown };
-                self.stuck = Some(("undoing what came too late".into(), Instant::now()));
-                let work = Work::Round(job);
-                served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
+            // Nobody waits for the outcome any more: it was told as a failure, and is undone; then what was left for later.
+            match self.overdue.pop_front() {
+                Some(job) => {
+                    self.number += 1;
+                    self.stuck = Some(("doing what it could not do before".into(), Instant::now()));
+                    let work = Work::Round(job);
+                    served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
+                }
+                None => {
+                    self.state = Some(state);
+                    self.want(shared, served, events);
+                }
             }
             return;
         }
@@ -248,20 +266,34 @@ impl<C: Comm> Track<C> {
         events: &mut Vec<Event>,
     ) {
         let Some(limit) = limit else { return };
-        let late = |since: &Instant| since.elapsed() >= limit;
+        let is_late = |since: &Instant| since.elapsed() >= limit;
         let given = match &mut self.doing {
-            Doing::Libraries { since, what, batch } if late(since) => {
+            Doing::Libraries { since, what, late } if is_late(since) && !matches!(late, Late::Wait) => {
                 let text = format!("{what}, and not done within {limit:?}");
-                let failed = batch.iter().map(|&index| (index, Failure::new(Phase::Open, text.clone()))).collect();
                 self.stuck = Some((what.clone(), *since));
-                let batch = std::mem::take(batch);
-                if let Some(round) = self.rounds.round() {
-                    self.cleanup.extend(batch.iter().filter_map(|&index| round.item_at(index)).cloned());
+                match std::mem::replace(late, Late::Wait) {
+                    Late::Gather(taken) => {
+                        // Before anything else that this rank has recorded since.
+                        lock(&shared.pending).splice(..0, taken);
+                        self.refuse(shared, served);
+                        Given::Job(Local(Done::Gathered(Default::default())))
+                    }
+                    Late::Fail(phase, batch) => {
+                        let undo = self
+                            .rounds
+                            .round()
+                            .map(|round| batch.iter().filter_map(|&index| round.item_at(index)).cloned().collect());
+                        let (commit, undo) = (Vec::new(), undo.unwrap_or_default());
+                        self.overdue.push_back(Job::Settle { commit, undo, growth: Growth::Unknown });
+                        Given::Job(Local(self.failed(phase, batch, &text, shared)))
+                    }
+                    Late::Wait => return,
                 }
-                Given::Job(Local(Done::Tried { failed, more: shared.more(Some(self.lane)), shapes: Shapes::default() }))
             }
             // What is at its place since then, and not the whole batch: work is not waiting.
-            Doing::Python { since, batch, items, then } if late(&batch.doing().map_or(*since, |(_, since)| since)) => {
+            Doing::Python { since, batch, items, then }
+                if is_late(&batch.doing().map_or(*since, |(_, since)| since)) =>
+            {
                 batch.give_up(shared, |job, begun| {
                     let name = job.name();
                     let text = match begun {
@@ -279,6 +311,36 @@ impl<C: Comm> Track<C> {
             _ => return,
         };
         self.give(given, shared, served, events);
+    }
+
+    /// What of a batch the library worker does not do.
+    fn failed(&self, phase: Phase, batch: Vec<u32>, text: &str, shared: &Shared) -> Done {
+        let failed = batch.into_iter().map(|index| (index, Failure::new(phase, text))).collect();
+        Done::Tried { failed, more: shared.more(Some(self.lane)), shapes: Shapes::default() }
+    }
+
+    /// What the library worker is stuck in, in words.
+    fn stuck_in(&self) -> Option<String> {
+        let (what, since) = self.stuck.as_ref()?;
+        Some(format!("the library worker is still {what}, since {} s", since.elapsed().as_secs()))
+    }
+
+    /// While the library worker is stuck no round takes what this rank asks for: who waits for it is told so. What is only
+    /// recorded waits until the worker is back.
+    fn refuse(&mut self, shared: &Shared, served: &Served) {
+        let Some(text) = self.stuck_in() else { return };
+        let asked: Vec<Pending> = lock(&shared.pending)
+            .extract_if(.., |pending| pending.request.lane() == self.lane && pending.ticket.is_some())
+            .collect();
+        let answers: Vec<(u64, _)> = asked
+            .into_iter()
+            .filter_map(|pending| {
+                let failure = Failure::new(Phase::Resolve, text.clone());
+                Some((pending.ticket?, Err(CallError::Undone(report::refused(shared, &pending.request, failure)))))
+            })
+            .collect();
+        self.tickets.retain(|(ticket, _)| answers.iter().all(|(answered, _)| answered != ticket));
+        served.tickets.answer(answers);
     }
 
     /// What Python came to; libraries that its modules have asked for count.
@@ -325,14 +387,14 @@ impl<C: Comm> Track<C> {
                 if !later {
                     self.begun = Some(Instant::now());
                 }
-                if self.lane == Lane::Native && self.state.is_none() {
-                    // The worker is stuck in an earlier job: what is recorded here waits for it.
-                    return self.give(Given::Job(Local(Done::Gathered(Default::default()))), shared, served, events);
-                }
-                let taken = shared.take_pending(Some(self.lane), later);
                 if !later {
                     self.tickets.extend(served.tickets.take_syncs(self.lane).into_iter().map(|ticket| (ticket, None)));
                 }
+                if self.stuck.is_some() {
+                    self.refuse(shared, served);
+                    return self.give(Given::Job(Local(Done::Gathered(Default::default()))), shared, served, events);
+                }
+                let taken = shared.take_pending(Some(self.lane), later);
                 self.tickets.extend(taken.iter().filter_map(|pending| Some((pending.ticket?, None))));
                 if self.lane == Lane::Python {
                     let Some(state) = self.state.as_mut() else { return };
@@ -356,31 +418,29 @@ impl<C: Comm> Track<C> {
     }
 
     fn libraries(&mut self, work: Work, shared: &Arc<Shared>, served: &Served, events: &mut Vec<Event>) {
-        let (what, batch) = match &work {
-            Work::Gather(_) => ("looking for files".to_string(), Vec::new()),
-            Work::Round(Job::Stage(items)) => (about("looking for", items), indices(items)),
-            Work::Round(Job::Open(items)) => (about("opening", items), indices(items)),
-            Work::Round(_) => ("making libraries visible".to_string(), Vec::new()),
+        let (what, late) = match &work {
+            Work::Gather(taken) => ("looking for files".to_string(), Late::Gather(taken.clone())),
+            Work::Round(Job::Stage(items)) => (about("looking for", items), Late::Fail(Phase::Stage, indices(items))),
+            Work::Round(Job::Open(items)) => (about("opening", items), Late::Fail(Phase::Open, indices(items))),
+            Work::Round(_) => ("making libraries visible".to_string(), Late::Wait),
         };
-        match self.state.take() {
-            Some(state) => {
+        match (self.state.take(), work, late) {
+            (Some(state), work, late) => {
                 self.number += 1;
-                self.doing = Doing::Libraries { since: Instant::now(), what, batch };
+                self.doing = Doing::Libraries { since: Instant::now(), what, late };
                 served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
             }
-            None => {
-                let (at, since) = self.stuck.clone().unwrap_or(("busy".into(), Instant::now()));
-                let text = format!("the library worker is still {at}, since {} s", since.elapsed().as_secs());
-                let done = match work {
-                    Work::Round(Job::Stage(_) | Job::Open(_)) => {
-                        let failed = batch.into_iter().map(|index| (index, Failure::new(Phase::Open, text.clone())));
-                        let more = shared.more(Some(self.lane));
-                        Done::Tried { failed: failed.collect(), more, shapes: Shapes::default() }
-                    }
-                    // Nothing was committed that this rank has failed, so there is nothing to do.
-                    _ => Done::Settled,
-                };
+            (None, _, Late::Fail(phase, batch)) => {
+                let text = self.stuck_in().unwrap_or_else(|| "the library worker is busy".into());
+                let done = self.failed(phase, batch, &text, shared);
                 self.give(Given::Job(Local(done)), shared, served, events);
+            }
+            (None, work, _) => {
+                // Nothing was committed that this rank has failed; what earlier passes have is seen to later.
+                if let Work::Round(job) = work {
+                    self.overdue.push_back(job);
+                }
+                self.give(Given::Job(Local(Done::Settled)), shared, served, events);
             }
         }
     }

@@ -38,8 +38,10 @@ MODULES = {
     "leaves": "raise SystemExit(3)",
     "slow": "import time\ntime.sleep(1)",
     "busy": "import threading\nthread = threading.current_thread().name",
-    "pk/__init__": "import time\ntime.sleep(0.8)\nfrom pk.two import value\n" + COUNTED,
-    "pk/two": "value = 2",
+    "pk/__init__": "",
+    "pk/one": "import time\ntime.sleep(0.8)\nfrom pk.two import value\n" + COUNTED,
+    # Where another thread is in the body of pk.one, this waits for it, with its own lock held.
+    "pk/two": "import pk.one\nvalue = 2",
     "blocked": """\
         import threading
         from here import comm, rank
@@ -191,7 +193,7 @@ def test_bodies_run_beside_the_program_and_what_they_cannot_do_there_is_reported
 
 def test_an_import_that_meets_the_programs_own_is_tried_again_or_given_up_in_time(run):
     first, second, third = run("service_overlap", 3).good(3)
-    assert first["package"] == "pk"
+    assert first["package"] == "pk.one"
     assert second["two"] == "pk.two"
     # Rank 1 is in a receive inside the body, and the others have imported it.
     assert first["blocked"] == [[1, "import"]]

@@ -11,9 +11,9 @@ session = dlcast.attach(mode="service", timeout=4)
 told = {}
 comm.Barrier()
 if rank == 0:
-    told["package"] = dlcast.import_global("pk").__name__
+    told["package"] = dlcast.import_global("pk.one").__name__
 elif rank == 1:
-    # The worker is in the body of `pk`, which needs `pk.two`; this thread locks the other way round.
+    # The worker is in the body of `pk.one`, which needs `pk.two`; this thread goes the other way.
     time.sleep(0.4)
     import pk.two
 
@@ -41,4 +41,4 @@ else:
     comm.Barrier()
     comm.Barrier()
 comm.Barrier()
-tell(**told, runs=sys.modules["counter"].runs, has="pk" in sys.modules and "pk.two" in sys.modules)
+tell(**told, runs=sys.modules["counter"].runs, has="pk.one" in sys.modules and "pk.two" in sys.modules)

@@ -19,17 +19,21 @@ pytestmark = [
 ]
 
 
-def example(language: str) -> str:
-    """The one block in this language."""
-    (block,) = re.findall(
+def examples(language: str) -> list[str]:
+    """The blocks in this language."""
+    return re.findall(
         rf"^```{language}\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE
     )
-    return str(block)
 
 
-def test_the_python_example_runs(tmp_path: Path) -> None:
+def test_the_python_examples_run(tmp_path: Path) -> None:
+    collective, service = examples("python")
     program = tmp_path / "app.py"
-    program.write_text(example("python"))
+    program.write_text(service)
+    result = job.launch([sys.executable, "-m", "mpi4py", str(program)], 3, {})
+    assert result.code == 0, result.output
+    assert result.output.count("has numpy") == 3, result.output
+    program.write_text(collective)
     result = job.launch([sys.executable, "-m", "mpi4py", str(program)], 3, {})
     assert result.code == 0, result.output
     assert result.output.count("libz.so.1") == 3, result.output
@@ -37,7 +41,8 @@ def test_the_python_example_runs(tmp_path: Path) -> None:
 
 def test_the_c_example_compiles_with_pkg_config_and_runs(tmp_path: Path) -> None:
     subprocess.run([ROOT / "scripts" / "install", tmp_path / "prefix"], check=True, capture_output=True)
-    (tmp_path / "app.c").write_text(example("c"))
+    [source] = examples("c")
+    (tmp_path / "app.c").write_text(source)
     found = {**os.environ, "PKG_CONFIG_PATH": str(tmp_path / "prefix" / "lib" / "pkgconfig")}
     flags = subprocess.run(
         ["pkg-config", "--cflags", "--libs", "dlcast"], env=found, check=True, capture_output=True, text=True

@@ -84,6 +84,10 @@ class Native:
         self._check(self.lib.dlcast_session_mode(session, mode))
         return int(mode[0]) == int(self.lib.DLCAST_SERVICE)
 
+    def serve(self, session: int, timeout: float) -> None:
+        """Turns it to service mode."""
+        self._check(self.lib.dlcast_serve(session, timeout))
+
     def leave(self) -> None:
         """Says goodbye, and waits, without the GIL, until every rank has."""
         self._check(self.lib.dlcast_leave())

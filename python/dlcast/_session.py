@@ -137,6 +137,27 @@ class Session:
         name = self._argument(lambda: _unloaded(lib), timeout)
         _raise_undone(self._call("DLCAST_VERB_UNLOAD", name, 0, timeout), GlobalLoadError)
 
+    def serve(self, *, timeout: float | None = None) -> None:
+        """Turns the session to service mode, as `attach(mode="service")` does: from now on any rank may call.
+
+        Collective.
+        """
+        _refuse_to_wait("serve")
+        library = _native.native()
+        seconds = _seconds(self._timeout if timeout is None else timeout)
+        # Imports may be asked for before this has returned here.
+        library.import_serve(True)
+        try:
+            library.serve(self._handle, seconds)
+            self._serves = True
+            _worker.service.start()
+        finally:
+            library.import_serve(False)
+        for name, futures in self._futures.items():
+            for future in futures:
+                self._promised(future, name)
+        self._futures.clear()
+
     def tasks(self) -> Tasks:
         """As `dlcast.tasks`, of this session. Local."""
         return Tasks(self._handle)
@@ -179,7 +200,7 @@ class Session:
     def _promise(self, name: str) -> Future:
         future = Future(name, lambda seconds: self.sync(timeout=seconds), self._turn)
         if self._serves:
-            self._serve(future, name)
+            self._promised(future, name)
             # It is under way now, unless nothing may be asked for here.
             if _importer.must_not_wait():
                 self._record(_Request(name))
@@ -191,7 +212,7 @@ class Session:
             self._record(_Request(name))
         return future
 
-    def _serve(self, future: Future, name: str) -> None:
+    def _promised(self, future: Future, name: str) -> None:
         library = _native.native()
         verb = library.lib.DLCAST_VERB_IMPORT
         seconds = _seconds(self._timeout)
@@ -207,7 +228,7 @@ class Session:
         for name, futures in pending.futures.items():
             if self._serves:
                 for future in futures:
-                    self._serve(future, name)
+                    self._promised(future, name)
             else:
                 self._futures.setdefault(name, []).extend(futures)
         for request in pending.requests:
@@ -314,9 +335,10 @@ def attach(comm: Any = None, *, mode: str | None = None, timeout: float | None =
     """The session of a communicator.
 
     Collective at the first call on a communicator, and local from then on. `comm` is an mpi4py
-    intracommunicator or anything with a `py2f` method; None is MPI.COMM_WORLD. `mode` is "collective" or
-    "service"; None, what DLCAST_MODE says. `timeout` is the deadline in seconds, of this call and of those on
-    the session that name no other; None, what DLCAST_TIMEOUT says; `math.inf`, none at all.
+    intracommunicator or anything with a `py2f` method; None is MPI.COMM_WORLD. `mode` is "collective" (every
+    rank makes the calls) or "service" (any rank does, at any time; needs MPI_THREAD_MULTIPLE); None, what
+    DLCAST_MODE says. `timeout` is the deadline in seconds, of this call and of those on the session that name
+    no other; None, what DLCAST_TIMEOUT says; `math.inf`, none at all.
     """
     if mode not in _MODES:
         raise ValueError(f'"mode" must be "collective" or "service", not {mode!r}')
@@ -336,13 +358,17 @@ def import_global(
 ) -> Any:
     """Imports a module on every rank, or on none.
 
-    Collective: every rank calls this, for this module or another one, or `sync`, or `load_global`. Gives the
-    module. Where any rank cannot import it, every rank that asked raises GlobalImportError, which names the
-    ranks that failed and holds their tracebacks, and the module is taken out of `sys.modules` again.
+    Collective: every rank calls this, for this module or another one, or `sync`, or `load_global`; in service
+    mode any rank calls it, alone or not, and the same goes for all that is collective here. Gives the module.
+    Where any rank cannot import it, every rank that asked raises GlobalImportError, which names the ranks
+    that failed and holds their tracebacks, and the module is taken out of `sys.modules` again.
 
     Inside an `import` nothing may wait: there it imports on this rank, and with `check_depth` leaves it to
     the round that this import is part of, if there is one; else it is recorded for the next round. With
-    `block=False` it records, and gives a `Future`.
+    `block=False` it records, and gives a `Future`; in service mode the request is under way then.
+
+    In service mode the body runs on a thread of its own, on every rank. Ranks without Python are left out:
+    NoInterpreterWarning names them.
     """
     return _session_of(comm, not block, timeout).import_global(module, check_depth, block, timeout=timeout)
 

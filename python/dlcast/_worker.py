@@ -94,14 +94,17 @@ class _Service:
     """The worker that service mode needs in every process with a Python, and its end."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # `dlcast run` starts it between any two instructions of the main thread, those of `start` included.
+        self._lock = threading.RLock()
+        self._begun = False
         self._worker: ImportWorker | None = None
         self._aborts = False
 
     def start(self) -> None:
         """Once in a process."""
         with self._lock:
-            if self._worker is None:
+            if not self._begun:
+                self._begun = True
                 self._worker = ImportWorker()
                 # Not by the worker itself: its turn would come first.
                 atexit.unregister(self._worker.stop)

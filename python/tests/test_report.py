@@ -88,3 +88,11 @@ def test_a_timeout_is_a_timeout_and_a_session_error():
     assert issubclass(dlcast.SessionError, RuntimeError)
     assert issubclass(dlcast.GlobalLoadError, OSError)
     assert issubclass(dlcast.GlobalImportError, ImportError)
+
+
+def test_who_has_no_python_is_in_the_report():
+    item = {"kind": "module", "name": "solver", "ranks": [1, 2, 3, 5], "hosts": ["a", "a", "b", "b"]}
+    report = sync_report({"rounds": 1, "committed": [], "undone": [], "copies": [], "skipped": [item]})
+    assert report
+    text = "ranks 1-3, 5 (a, b) have no Python interpreter for module solver"
+    assert str(report).splitlines()[-1] == text

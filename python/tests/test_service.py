@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ import dlcast
 pytestmark = pytest.mark.mpi
 
 HOST = socket.gethostname()
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "service.md"
 COUNTED = "import counter\ncounter.runs += 1\n"
 LIBRARY = """\
 static int runs;
@@ -232,6 +234,43 @@ def test_a_body_and_a_constructor_that_ask_do_not_wait_for_each_other(run, compi
     for told in (first, second, third):
         assert told["has"]
         assert told["runs"] == 2
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="needs the repository around it")
+def test_the_example_of_the_page_runs(tmp_path):
+    [example] = re.findall(r"^```python\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    program = tmp_path / "app.py"
+    check = "\nimport sys, json\nprint(json.dumps({'rank': comm.rank, 'has': 'solver' in sys.modules}))\n"
+    program.write_text(example + check)
+    modules = write(tmp_path, {"solver": "", "plots": ""})
+    result = job.launch([sys.executable, "-m", "mpi4py", str(program)], 3, {"PYTHONPATH": str(modules)})
+    assert all(told["has"] for told in result.good(3))
+
+
+def test_a_session_turns_to_service_mode(tmp_path):
+    command = [sys.executable, "-c", TURNED]
+    result = job.launch(command, 2, {"PYTHONPATH": f"{write(tmp_path)}:{job.PROGRAMS}"})
+    first, second = result.good(2)
+    assert (first["early"], first["good"]) == ("recorded", "good")
+    assert second["has"] == [True, True]
+
+
+TURNED = """
+import sys
+from here import comm, rank, tell
+import dlcast
+session = dlcast.attach()
+told = {}
+if rank == 0:
+    early = session.import_global("recorded", block=False)
+session.serve()
+if rank == 0:
+    told["early"] = early.result(20).__name__
+    told["good"] = dlcast.import_global("good").__name__
+comm.Barrier()
+told["has"] = [name in sys.modules for name in ("recorded", "good")]
+tell(**told)
+"""
 
 
 def test_an_interrupt_ends_the_wait_and_not_the_session(tmp_path):

@@ -14,6 +14,8 @@ enum Inside {
     /// A dlopen; the host is taken.
     Constructor,
     Callback,
+    /// The body of a module, for a round.
+    Body,
 }
 
 thread_local! {
@@ -58,7 +60,7 @@ pub fn take_forbidden() -> Option<String> {
     (!calls.is_empty()).then(|| said(calls))
 }
 
-/// Whether this thread runs a constructor or a callback for dlcast: nothing may wait for another rank.
+/// Whether this thread runs a constructor, a callback or a body for dlcast: nothing may wait for another rank.
 pub fn is_inside() -> bool {
     INSIDE.get().0 != Inside::Nothing
 }
@@ -76,6 +78,11 @@ pub fn asker() -> Option<Key> {
 /// A callback in Python begins on this thread, for an item, or has ended.
 pub fn set_asker(item: Option<Key>) {
     INSIDE.set(item.map_or((Inside::Nothing, None), |item| (Inside::Callback, Some(item))));
+}
+
+/// The body of a module begins on this thread, for a round: what it asks for is for that round, where an outcome is known.
+pub fn set_body() {
+    INSIDE.set((Inside::Body, None));
 }
 
 /// Runs `work` as something that `item` does; a panic is a failure.

@@ -16,12 +16,14 @@ use crate::outcome::Failure;
 use crate::plan::{Callback, Item, Key, What};
 use crate::registry::runs::{self, Turn};
 
-/// This thread does a job: what a callback asks for is its own.
+/// This thread does a job: what a callback asks for is its own, and what a body asks for is its round's. For the next round, a
+/// body that records itself and raises would be run for ever.
 fn set_asker(job: &ImportJob) {
-    inside::set_asker(match job {
-        ImportJob::Call { asker, .. } => Some(*asker),
-        _ => None,
-    });
+    match job {
+        ImportJob::Call { asker, .. } => inside::set_asker(Some(*asker)),
+        ImportJob::Import(_) => inside::set_body(),
+        _ => inside::set_asker(None),
+    }
 }
 
 /// How long it is waited before one looks again whether there is a worker.
@@ -180,4 +182,21 @@ pub(super) fn to_revoke(revoke: Vec<Item>) -> VecDeque<Work> {
         _ => None,
     });
     modules.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request::Request;
+
+    #[test]
+    fn what_a_body_records_belongs_to_the_round_that_runs_it() {
+        let mut work = Work::from(ImportJob::Import("pkg".into()));
+        let nested = || Pending::here(Request::Module { name: "pkg".into() }).nested;
+        assert!(!nested());
+        work.begin();
+        assert!(nested());
+        inside::set_asker(None);
+        assert!(!nested());
+    }
 }

@@ -13,6 +13,8 @@
 //! | `DLCAST_INCLUDE` | of `dlcast run`: globs of libraries that do, whatever else is said, separated by `:` | none |
 //! | `DLCAST_PRELOAD` | set by `dlcast run`, for the shim alone: its own path | |
 //! | `DLCAST_SIM_RUNS` | random runs of the simulation in dlcast's own tests | 2000 |
+//! | `DLCAST_SIM_FIRST` | seed of the first of them, where the service is simulated | 0 |
+//! | `DLCAST_SIM_PROGRESS` | 1: the simulation of the service says how far it is | |
 //! | `DLCAST_FUZZ_RUNS` | malformed messages in dlcast's own tests | 1000000 |
 
 use std::ffi::{OsStr, OsString};
@@ -312,6 +314,18 @@ pub fn launched() -> Option<&'static str> {
 #[cfg(test)]
 pub fn sim_runs() -> u64 {
     text("DLCAST_SIM_RUNS").and_then(|value| value.parse().ok()).unwrap_or(2_000)
+}
+
+/// The first seed of the simulation of the service.
+#[cfg(test)]
+pub fn sim_first() -> u64 {
+    text("DLCAST_SIM_FIRST").and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Whether the simulation of the service says how far it is.
+#[cfg(test)]
+pub fn sim_progress() -> bool {
+    text("DLCAST_SIM_PROGRESS").is_some()
 }
 
 /// Malformed messages in dlcast's own tests.

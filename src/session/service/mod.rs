@@ -17,6 +17,8 @@
 mod protocol;
 mod python;
 mod roll;
+#[cfg(test)]
+mod tests;
 mod tickets;
 mod track;
 mod worker;

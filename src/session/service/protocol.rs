@@ -103,6 +103,11 @@ impl<C: Comm, N: Control> Post<C, N> {
         }
     }
 
+    #[cfg(test)]
+    pub fn track(&self, lane: Lane) -> &Track<C> {
+        &self.tracks[index(lane)]
+    }
+
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
         self.notes.post(to, note)?;
         self.knock(to);

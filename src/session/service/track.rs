@@ -77,6 +77,9 @@ pub struct Track<C> {
     /// Collectives so far.
     pub steps: u64,
     born: Instant,
+    /// What rounds came to.
+    #[cfg(test)]
+    pub told: Vec<Arc<Report>>,
     /// When the running round began here.
     begun: Option<Instant>,
 }
@@ -108,6 +111,8 @@ impl<C: Comm> Track<C> {
             lost: HashMap::new(),
             steps: 0,
             born: Instant::now(),
+            #[cfg(test)]
+            told: Vec::new(),
             begun: None,
         }
     }
@@ -501,6 +506,8 @@ impl<C: Comm> Track<C> {
                 return served.tickets.answer(tickets.into_iter().map(|(ticket, _)| (ticket, Err(error.clone()))));
             }
         };
+        #[cfg(test)]
+        self.told.push(report.clone());
         served.tickets.learn(&report);
         if !report.items.is_empty() && program::wants_report() {
             served.keep(self.past(shared, &report));

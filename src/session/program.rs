@@ -28,6 +28,8 @@ use crate::request::{OpenFlags, Request};
 const REFUSED: i32 = 125;
 /// Has the program's Python make an import worker.
 const START_IMPORTS: &CStr = c"__import__('dlcast._preload', fromlist=['start']).start()";
+/// A ticket that is never given.
+const NOBODY: u64 = 0;
 /// Events of one rank that the report keeps.
 const MOST_EVENTS: usize = 100_000;
 
@@ -115,8 +117,9 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
         // It begins when the interpreter comes round to it, and counts from now on.
         importer::enlist(true);
     }
-    let session =
-        safe_point::in_mpi_init(|| Session::world(Options { mode: Some(Mode::Service), timeout: Timeout::Default }))?;
+    // It serves only when every rank has recorded what it brings: the first round then has it all, whoever begins it.
+    let collective = Options { mode: Some(Mode::Collective), timeout: Timeout::Default };
+    let session = safe_point::in_mpi_init(|| Session::world(collective))?;
     let program = Program {
         session,
         run,
@@ -207,18 +210,13 @@ impl Program {
             }
             lock(&self.told).insert(path);
         }
-        let mut tickets = Vec::new();
         for library in &self.run.load {
-            // With a ticket: every rank asks for them, and one will say what has become of them.
-            let ticket = shared.served.get().map(|served| served.tickets.open());
-            tickets.extend(ticket);
+            // As if somebody waited: every rank asks for them, and one will say what has become of them.
             let request = record::library(library, OpenFlags::NOW)?;
-            shared.ask([Pending { ticket, ..Pending::here(request) }]);
+            shared.ask([Pending { ticket: Some(NOBODY), ..Pending::here(request) }]);
         }
+        self.session.serve()?;
         let report = super::call::Call::begin_native_sync(shared).and_then(|call| self.session.finish(call))?.sync();
-        if let Some(served) = shared.served.get() {
-            tickets.into_iter().for_each(|ticket| served.tickets.close(ticket));
-        }
         self.say_missing(&report);
         if self.session.rank() == 0 {
             for module in &self.run.import {

@@ -1,7 +1,8 @@
 //! Runs the programs of `src/bin` and `fixtures/*_face.c` as `cases.toml` says: one named test a case and number of ranks.
 //!
 //! One job runs at a time, each with a time limit after which all of its processes are killed. A program without a case
-//! and a case without a program are failures.
+//! and a case without a program are failures. What `dlcast run` does for programs that know nothing of it is in
+//! `unmodified.rs`.
 
 #[path = "mpirun/case.rs"]
 mod case;
@@ -9,6 +10,10 @@ mod case;
 mod launch;
 #[path = "mpirun/run.rs"]
 mod run;
+#[path = "mpirun/stage.rs"]
+mod stage;
+#[path = "mpirun/unmodified.rs"]
+mod unmodified;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -40,6 +45,7 @@ fn main() {
             trials.push(Trial::test(format!("{}::{ranks}", case.name), move || check(&case, ranks, &launcher)));
         }
     }
+    trials.extend(unmodified::trials(&launcher));
     libtest_mimic::run(&arguments, trials).exit();
 }
 

@@ -35,6 +35,16 @@ impl Launcher {
         Launcher { program: program.unwrap_or_else(|| "mpirun".to_owned()), environment, here: here.to_owned() }
     }
 
+    /// The launcher's program.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// What the launcher needs in its environment.
+    pub fn environment(&self) -> &BTreeMap<String, String> {
+        &self.environment
+    }
+
     /// The command line of a case; `folder` is its own and goes away with everything in it.
     pub fn command(&self, case: &Case, ranks: u32, folder: &Path) -> Result<Command, Failed> {
         let program = match case.program.split_once('.') {
@@ -120,7 +130,7 @@ pub fn scratch_folder() -> Result<tempfile::TempDir, Failed> {
 }
 
 /// The profile's folder, of which this test runs in `deps`.
-fn profile_folder() -> Result<PathBuf, Failed> {
+pub fn profile_folder() -> Result<PathBuf, Failed> {
     let this = std::env::current_exe()?;
     Ok(this.parent().and_then(Path::parent).ok_or("a test runs in target/<profile>/deps")?.to_owned())
 }

@@ -27,9 +27,9 @@ def record(comm: Any = None) -> Iterator[None]:
     """Records what the block opens, imports or registers; an import travels as a module.
 
     Nothing is sent: what was recorded travels with the next `sync`, or with any other collective call; in
-    service mode at once, without waiting. If the block raises, nothing is recorded. Only this thread's imports
-    and ctypes calls count, and only modules that were not imported before. Local, but for the first use of a
-    communicator, which attaches to it.
+    service mode at once, without waiting. If the block raises, nothing is recorded. Only this thread's
+    imports and ctypes calls count, and only modules that were not imported before. Local, but for the first
+    use of a communicator, which attaches to it.
     """
     with attach(comm).record():
         yield

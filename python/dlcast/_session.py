@@ -448,6 +448,16 @@ def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     return _attach(comm, None, _usable(timeout)).sync(timeout=timeout)
 
 
+def leave() -> None:
+    """Says goodbye to all sessions in service mode, and serves on until every rank has.
+
+    The end of the program does it by itself; `MPI.Finalize()`, which keeps other threads from Python, comes
+    after it. No longer than the session's deadline.
+    """
+    _refuse_to_wait("leave")
+    _native.native().leave()
+
+
 def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
     if isinstance(comm, Session):
         return comm

@@ -127,6 +127,7 @@ def test_one_rank_calls_every_verb_from_any_thread_and_all_have_it(run, compiled
     [
         ("exit", (), 0),
         ("finalize", (), 0),
+        ("leaves", (), 0),
         ("early", (), 0),
         ("thread", (), 0),
         ("job", (), 0),
@@ -144,7 +145,7 @@ def test_a_program_ends_as_it_would_without_the_service(run, how, python, code):
     assert "terminate called" not in result.output
     assert "panicked" not in result.output
     # Far from any deadline.
-    assert result.seconds < 12
+    assert result.seconds < 40
     if "alone" not in how:
         ranks = {"raises": [0, 2], "early": [2]}.get(how, [0, 1, 2])
         assert [told["rank"] for told in result.said] == ranks, result.output
@@ -186,7 +187,7 @@ def test_bodies_run_beside_the_program_and_what_they_cannot_do_there_is_reported
     assert first["raises"] == [[rank, "import", "ZeroDivisionError: division by zero"] for rank in range(4)]
     assert first["leaves"] == [[rank, "import", "SystemExit: 3"] for rank in range(4)]
     assert (first["slow"], first["busy"], first["next"]) == ("slow", "busy", "good")
-    assert first["seconds"] < 10
+    assert first["seconds"] < 20
     assert others[2]["received"] == "go on"
     for told in [first, *others]:
         assert told["thread"] == "dlcast imports" != told["main"]
@@ -200,7 +201,7 @@ def test_an_import_that_meets_the_programs_own_is_tried_again_or_given_up_in_tim
     # Rank 1 is in a receive inside the body, and the others have imported it.
     assert first["blocked"] == [[1, "import"]]
     assert "another thread may be in the import of `blocked`" in first["text"]
-    assert 3.9 < first["seconds"] < 9
+    assert 5.9 < first["seconds"] < 20
     assert second["message"] == "go on"
     assert (first["good"], first["again"]) == ("good", "blocked")
     for told in (first, second, third):

@@ -9,13 +9,25 @@ from here import MPI, comm, rank, size, tell
 import dlcast
 
 how = sys.argv[1]
-dlcast.attach(mode="service", timeout=5 if how == "alone" else 20)
+dlcast.attach(mode="service", timeout=60)
 if rank == 0 and how != "early":
     dlcast.import_global("good")
 comm.Barrier()
 if how == "finalize":
     MPI.Finalize()
     tell(good="good" in sys.modules)
+elif how == "leaves":
+    # The first one asks after the others have said goodbye, and are about to finalise.
+    if rank == 0:
+        time.sleep(0.5)
+        dlcast.import_global("wanted")
+    dlcast.leave()
+    try:
+        dlcast.import_global("good")
+        raise AssertionError("called after the goodbye")
+    except dlcast.SessionError as error:
+        tell(good="goodbye" in str(error), wanted="wanted" in sys.modules)
+    MPI.Finalize()
 elif how == "exit":
     tell(good="good" in sys.modules)
     sys.exit(0)

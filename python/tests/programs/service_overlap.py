@@ -7,7 +7,7 @@ from here import comm, failure_of, rank, tell
 
 import dlcast
 
-session = dlcast.attach(mode="service", timeout=4)
+session = dlcast.attach(mode="service", timeout=6)
 told = {}
 comm.Barrier()
 if rank == 0:

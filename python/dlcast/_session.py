@@ -252,7 +252,10 @@ class Session:
         library = _native.native()
         if self._serves:
             asked = Asked(begin(seconds))
-            asked.wait(None)
+            try:
+                asked.wait(None)
+            finally:
+                asked.drop()
             return asked.report
         with Interrupts() as interrupts:
             jobs = _importer.Jobs(self, interrupts)

@@ -81,7 +81,8 @@ impl Call {
         // Inside a constructor, a module body or a callback nothing may wait, on this session or another. The request goes
         // along with the next pass of the round that runs it, or the next round.
         let is_inside = safe_point::must_not_wait();
-        if !is_inside && shared.served.get().is_some() {
+        if let (false, Some(served)) = (is_inside, shared.served.get()) {
+            served.refuse_leaving()?;
             return Ok(Call(Kind::Asked(Box::new(Asked::begin(shared, own, limit)))));
         }
         match if is_inside { Err(CallError::Nested) } else { shared.take(limit) } {

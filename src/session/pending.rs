@@ -61,6 +61,9 @@ impl Pending {
 impl Session {
     pub(crate) fn add(&self, request: Request) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
+        if let (false, Some(served)) = (inside::is_inside(), self.shared.served.get()) {
+            served.refuse_leaving()?;
+        }
         self.shared.ask([Pending::here(request)]);
         Ok(())
     }

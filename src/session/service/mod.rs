@@ -33,12 +33,13 @@ use self::protocol::{Mail, Post};
 pub(super) use self::tickets::{Answer, Tickets};
 use super::wait::{self, Budget, Place};
 use super::{CallError, Core, Ended, Shared, attach, lock};
-use crate::comm::mpi::{Duplicate, MpiComm, world};
-use crate::comm::{Collective, Reply};
+use crate::comm::mpi::{Duplicate, MpiComm, Notes, world};
+use crate::comm::{Collective, CommError, Control, Reply};
 use crate::error::Phase;
 use crate::host::door::{self, Door, Knocker};
 use crate::importer;
 use crate::request::Lane;
+use crate::wire::{self, Note};
 
 /// How much longer than its deadline the end of a session is waited for: a roll-call comes between.
 const GRACE: Duration = Duration::from_secs(4);
@@ -47,6 +48,8 @@ const GRACE: Duration = Duration::from_secs(4);
 pub(crate) struct Served {
     pub tickets: Tickets,
     hands: Box<dyn Hands>,
+    /// Why this rank makes no more calls; it still takes part in those of others.
+    leaving: OnceLock<Ended>,
     over: Mutex<bool>,
     ended: Condvar,
     /// On rank 0: what ranks have said at the end.
@@ -189,12 +192,14 @@ pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (Ca
         }
         Err(error) => return Err((error, Some(core))),
     };
-    let broken = |error: crate::comm::CommError| {
+    let broken = |error: CommError| {
         shared.end(Ended::Comm(error.clone()));
         (CallError::Comm(error), None)
     };
     let mut duplicate = Duplicate::of_own(comm).map_err(broken)?;
-    let python = wait::wait(notes, &mut budget, &place, || duplicate.test()).map_err(lose)?;
+    let mut early = Early { notes, size: shared.size, heard: Vec::new() };
+    let python = wait::wait(&mut early, &mut budget, &place, || duplicate.test()).map_err(lose)?;
+    let heard = early.heard;
     let python = MpiComm::new(python).map_err(broken)?;
     let Core { comm, notes, state, .. } = *core;
     let _first = shared.served.set(Served::by(Box::new(service)));
@@ -203,11 +208,34 @@ pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (Ca
         *first = Some(shared.clone());
     }
     drop(first);
-    service.leave(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).into()));
+    service.leave(Mail::Serve(Post::new(shared.clone(), notes, door, comm, python, state).after(heard).into()));
     for lane in Lane::BOTH {
         ring(shared, lane);
     }
     Ok(())
+}
+
+/// Ranks that serve already may ring, and even say goodbye: that is no roll-call, and kept for the protocol thread.
+struct Early<'a> {
+    notes: &'a mut Notes,
+    size: u32,
+    heard: Vec<(u32, Vec<u8>)>,
+}
+
+impl Control for Early<'_> {
+    fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
+        self.notes.post(to, note)
+    }
+
+    fn poll(&mut self) -> Result<Option<(u32, Vec<u8>)>, CommError> {
+        while let Some((from, note)) = self.notes.poll()? {
+            if wire::decode::<Note>(&note, self.size).is_err() {
+                return Ok(Some((from, note)));
+            }
+            self.heard.push((from, note));
+        }
+        Ok(None)
+    }
 }
 
 /// The name of a rank's door.
@@ -236,7 +264,8 @@ pub(super) fn first() -> Option<Arc<Shared>> {
 
 /// Says goodbye, and does not wait.
 pub(super) fn bid(shared: &Shared, why: Ended) {
-    if let (Some(service), true) = (SERVICE.get(), shared.served.get().is_some() && world::is_here()) {
+    if let (Some(service), Some(served), true) = (SERVICE.get(), shared.served.get(), world::is_here()) {
+        let _first = served.leaving.set(why.clone());
         service.post(Mail::Leave(shared.id, why));
     }
 }
@@ -247,6 +276,8 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
     if !world::is_here() {
         return;
     }
+    // Threads that go on calling would keep this rank from ever having nothing to do.
+    let _first = served.leaving.set(why.clone());
     served.hands.post(Mail::Leave(shared.id, why));
     let mut over = lock(&served.over);
     let most = shared.limit.map(|limit| limit + GRACE);
@@ -261,10 +292,16 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
 }
 
 impl Served {
+    /// After the goodbye what runs inside a round of others may still ask, and nobody else.
+    pub(super) fn refuse_leaving(&self) -> Result<(), CallError> {
+        self.leaving.get().map_or(Ok(()), |why| Err(CallError::Ended(why.clone())))
+    }
+
     fn by(hands: Box<dyn Hands>) -> Served {
         Served {
             tickets: Tickets::default(),
             hands,
+            leaving: OnceLock::new(),
             over: Mutex::default(),
             ended: Condvar::new(),
             farewells: Mutex::default(),

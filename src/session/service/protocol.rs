@@ -2,6 +2,7 @@
 //!
 //! It makes MPI calls, and looks at what other threads have left for it; nothing else.
 
+use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -56,6 +57,8 @@ pub struct Post<C = MpiComm, N = Notes> {
     door: Option<Door>,
     tracks: [Track<C>; 2],
     rolls: [Option<Roll>; 2],
+    /// Notes that came before this.
+    early: VecDeque<(u32, Vec<u8>)>,
     /// Callers that are to be told what a roll-call finds.
     impatient: Vec<(Lane, u64)>,
     below: Vec<u32>,
@@ -91,6 +94,7 @@ impl<C: Comm, N: Control> Post<C, N> {
             door,
             tracks,
             rolls: [None, None],
+            early: VecDeque::new(),
             impatient: Vec::new(),
             below,
             neighbours,
@@ -101,6 +105,11 @@ impl<C: Comm, N: Control> Post<C, N> {
             over: false,
             shared,
         }
+    }
+
+    /// With notes that were heard before there was a thread for them.
+    pub fn after(self, early: Vec<(u32, Vec<u8>)>) -> Self {
+        Post { early: early.into(), ..self }
     }
 
     #[cfg(test)]
@@ -141,7 +150,9 @@ impl<C: Comm, N: Control> Post<C, N> {
     fn try_step(&mut self, shared: &Arc<Shared>, served: &Served) -> Result<bool, CommError> {
         let mut moved = false;
         let mut events: Vec<(Lane, Event)> = Vec::new();
-        while let Some((from, note)) = self.notes.poll()? {
+        while let Some((from, note)) =
+            self.early.pop_front().map_or_else(|| self.notes.poll(), |note| Ok(Some(note)))?
+        {
             moved = true;
             self.hear(from, &note, shared, served, &mut events)?;
             if self.over {

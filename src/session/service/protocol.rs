@@ -112,6 +112,16 @@ impl<C: Comm, N: Control> Post<C, N> {
         Post { early: early.into(), ..self }
     }
 
+    /// As if a lane's deadline had passed at this moment.
+    #[cfg(test)]
+    pub fn be_late(&mut self, lane: Lane) -> Result<(), CommError> {
+        let shared = self.shared.clone();
+        let Some(served) = shared.served.get() else { return Ok(()) };
+        let mut heard = Vec::new();
+        self.tracks[index(lane)].check_deadline(Some(Duration::ZERO), &shared, served, &mut heard);
+        self.carry_out(heard.into_iter().map(|event| (lane, event)).collect(), &shared, served)
+    }
+
     #[cfg(test)]
     pub fn track(&self, lane: Lane) -> &Track<C> {
         &self.tracks[index(lane)]

@@ -75,6 +75,8 @@ pub fn scenario(seed: u64) -> Scenario {
         shim: [Shim::Absent, Shim::Eager, Shim::Eager, Shim::Deferred][random.usize(..4)],
         split: random.u32(1..=size),
         fault: None,
+        deadlines: false,
+        gone: None,
     }
 }
 

@@ -14,7 +14,7 @@
 //! - [`process`] one rank's process, with the real service on it; [`network`] notes between ranks
 //! - [`thread`] one thread's steps; [`workers`] those of the library worker and the import worker
 //! - [`run`] the schedule, and what is stuck; [`oracle`] what must hold in the end
-//! - [`random`], [`faults`] the tests
+//! - [`random`], [`faults`], [`late`] the tests
 
 mod market;
 mod network;
@@ -27,4 +27,5 @@ mod oracle;
 mod run;
 
 mod faults;
+mod late;
 mod random;

@@ -10,7 +10,7 @@ use crate::request::Lane;
 /// Everything that is wrong with a run.
 pub fn violations(run: &Run) -> Vec<String> {
     let mut wrong: Vec<String> = run.stuck.iter().map(|waits| format!("stuck: {waits}")).collect();
-    wrong.extend(run.wrong.iter().cloned());
+    wrong.extend(run.program.wrong.iter().cloned());
     for world in &run.worlds {
         // Who waits in the end is known already, and a round after the last goodbye has no end.
         wrong.extend(world.failures().into_iter().filter(|failure| !failure.starts_with("stuck")));
@@ -18,8 +18,12 @@ pub fn violations(run: &Run) -> Vec<String> {
     once(run, &mut wrong);
     if run.stuck.is_empty() {
         rounds(run, &mut wrong);
-        answers(run, &mut wrong);
-        left(run, &mut wrong);
+        // A job that came too late is finished some time; whoever asked meanwhile was told so.
+        if !run.program.scenario.deadlines {
+            committed(run, &mut wrong);
+            answers(run, &mut wrong);
+            left(run, &mut wrong);
+        }
         words(run, &mut wrong);
     }
     wrong
@@ -34,7 +38,7 @@ fn once(run: &Run, wrong: &mut Vec<String>) {
     }
 }
 
-/// Every rank was in the same rounds, and has committed the same.
+/// Every rank was in the same rounds, and was told the same.
 fn rounds(run: &Run, wrong: &mut Vec<String>) {
     let first = &run.processes[0];
     for lane in Lane::BOTH {
@@ -47,6 +51,10 @@ fn rounds(run: &Run, wrong: &mut Vec<String>) {
             }
         }
     }
+}
+
+/// Every rank has committed the same.
+fn committed(run: &Run, wrong: &mut Vec<String>) {
     for lane in Lane::BOTH {
         let mut standing = BTreeSet::new();
         let told = run.processes.iter().map(|process| &process.post.track(lane).told).max_by_key(|told| told.len());

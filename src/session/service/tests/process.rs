@@ -9,6 +9,7 @@ use super::super::protocol::{Mail, Post};
 use super::super::worker::Errand;
 use super::super::{Hands, Served};
 use super::network::{Line, Network};
+use super::run::Program;
 use super::script::{Library, Module, Rank, Scenario, Step, Wish, flags, identity};
 use super::thread::Thread;
 use crate::comm::sim::{SimComm, World};
@@ -104,8 +105,6 @@ pub struct Process {
     pub runs: BTreeMap<Wish, u32>,
     /// Committed by rounds.
     pub committed: BTreeSet<Wish>,
-    /// Modules that constructors have asked for while the service opened their libraries.
-    pub asked: Vec<(Library, Module)>,
     /// What was asked for while the program ran.
     pub wished: Vec<Wish>,
     /// Threads of the program that are not done.
@@ -152,7 +151,6 @@ impl Process {
             unseen: Vec::new(),
             runs: BTreeMap::new(),
             committed: BTreeSet::new(),
-            asked: Vec::new(),
             wished: Vec::new(),
             busy,
         };
@@ -164,7 +162,7 @@ impl Process {
     }
 
     /// A turn of the protocol thread: the loop of `protocol::run`, once. True if it did something.
-    pub fn protocol(&mut self) -> bool {
+    pub fn protocol(&mut self, program: &mut Program) -> bool {
         if self.is_over() {
             return false;
         }
@@ -174,6 +172,13 @@ impl Process {
         let served = shared.served.get().expect("it serves");
         for mail in mail {
             self.post.mail(mail, served).expect("the simulated MPI does not fail");
+        }
+        for lane in Lane::BOTH {
+            if program.scenario.deadlines && !self.is_over() && (program.time_passes || program.random.u8(0..32) == 0) {
+                let before = self.post.track(lane).says();
+                self.post.be_late(lane).expect("the simulated MPI does not fail");
+                moved |= self.post.track(lane).says() != before;
+            }
         }
         moved |= self.post.step();
         moved

@@ -31,6 +31,12 @@ pub struct Program {
     pub answers: Vec<(u32, Wish, Arc<Report>)>,
     /// Calls that have returned after having waited for Python, too.
     pub returned: Vec<(u32, Wish)>,
+    /// Modules that constructors have asked for while the service opened their libraries.
+    pub asked: Vec<(u32, u32)>,
+    /// Nobody can do anything before it does.
+    pub time_passes: bool,
+    /// What was wrong on the way.
+    pub wrong: Vec<String>,
 }
 
 /// A run after its end.
@@ -43,8 +49,6 @@ pub struct Run {
     pub steps: u64,
     /// Who waits for what; empty if all have ended.
     pub stuck: Vec<String>,
-    /// What was wrong on the way.
-    pub wrong: Vec<String>,
 }
 
 /// Somebody who can be given a turn: a thread of a rank, by number; after the last, its protocol thread.
@@ -66,9 +70,11 @@ pub fn run(scenario: Scenario) -> Run {
         barriers: BTreeMap::new(),
         answers: Vec::new(),
         returned: Vec::new(),
+        asked: Vec::new(),
+        time_passes: false,
+        wrong: Vec::new(),
     };
-    let (stuck, wrong) = (Vec::new(), Vec::new());
-    let mut run = Run { program, processes, threads, worlds, network, steps: 0, stuck, wrong };
+    let mut run = Run { program, processes, threads, worlds, network, steps: 0, stuck: Vec::new() };
     run.go();
     run
 }
@@ -110,10 +116,12 @@ impl Run {
     /// waits.
     fn anybody(&mut self, agents: &[Agent]) -> bool {
         self.network.borrow_mut().prompt = true;
+        self.program.time_passes = true;
         let start = self.program.random.usize(..agents.len());
         let mut order = (0..2 * agents.len()).map(|at| agents[(start + at) % agents.len()]);
         let moved = order.any(|agent| (0..MOST_PATIENCE).any(|_| self.turn(agent)));
         self.network.borrow_mut().prompt = false;
+        self.program.time_passes = false;
         moved
     }
 
@@ -129,7 +137,7 @@ impl Run {
                 if self.program.scenario.fault == Some(Fault::OneThread) && busy() {
                     return false;
                 }
-                process.protocol()
+                process.protocol(&mut self.program)
             }
         }
     }

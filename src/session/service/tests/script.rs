@@ -142,12 +142,16 @@ pub struct Scenario {
     /// Which ranks are neighbours: the first so many, and the rest.
     pub split: u32,
     pub fault: Option<Fault>,
+    /// Deadlines of jobs pass, at any moment.
+    pub deadlines: bool,
+    /// The library worker of this rank never comes back from the first thing that it opens.
+    pub gone: Option<u32>,
 }
 
 impl Scenario {
     /// For people.
     pub fn told(&self) -> String {
-        let Scenario { seed, ranks, constructors, bodies, callbacks, shim, split, fault } = self;
+        let Scenario { seed, ranks, constructors, bodies, callbacks, shim, split, fault, .. } = self;
         let ranks: Vec<String> = ranks.iter().map(|rank| format!("{rank:?}")).collect();
         let ranks = ranks.join("\n");
         format!(

@@ -5,7 +5,8 @@ use super::process::{ModuleState, Process};
 use super::run::Program;
 use super::script::{Fault, Shim, Step, Wish};
 use super::workers::Job;
-use crate::plan::Key;
+use crate::outcome::Verdict;
+use crate::plan::{Item, Key};
 use crate::request::Lane;
 use crate::session::Ended;
 
@@ -128,7 +129,7 @@ impl Thread {
             }
             Step::AwaitMessage(_) | Step::AwaitBarrier(_) => {}
             Step::Ask(wish) => self.ask(wish, process, program),
-            Step::Record(wish) => self.record(wish, process),
+            Step::Record(wish) => self.record(wish, process, program),
             Step::Open(library) => {
                 self.push(&[Step::LockLoader, Step::Construct(library), Step::UnlockLoader, Step::Opened(library)]);
             }
@@ -180,12 +181,17 @@ impl Thread {
                 let tickets = &process.served().tickets;
                 let Some(answer) = tickets.look(ticket) else { return Went::Blocked };
                 tickets.close(ticket);
-                let answer = answer.unwrap_or_else(|error| panic!("{error}"));
-                if wish.lane() == Lane::Native && answer.report.beyond && !libraries_only {
-                    let ticket = process.request_python();
-                    self.push(&[Step::AwaitPython { wish, ticket }]);
+                match answer {
+                    Ok(answer) => {
+                        if wish.lane() == Lane::Native && answer.report.beyond && !libraries_only {
+                            let ticket = process.request_python();
+                            self.push(&[Step::AwaitPython { wish, ticket }]);
+                        }
+                        program.answers.push((process.rank, wish, answer.report));
+                    }
+                    Err(_) if program.scenario.deadlines => {}
+                    Err(error) => program.wrong.push(format!("rank {}, {wish:?}: {error}", process.rank)),
                 }
-                program.answers.push((process.rank, wish, answer.report));
             }
             Step::AwaitPython { wish, ticket } => {
                 let tickets = &process.served().tickets;
@@ -193,6 +199,9 @@ impl Thread {
                 tickets.close(ticket);
                 answer.unwrap_or_else(|error| panic!("{error}"));
                 program.returned.push((process.rank, wish));
+                if !program.scenario.deadlines {
+                    self.check_python(wish, process, program);
+                }
             }
             Step::Bind(module) => {
                 if process.committed.contains(&Wish::Module(module)) {
@@ -214,6 +223,23 @@ impl Thread {
             process.busy -= 1;
         }
         Went::On
+    }
+
+    /// What constructors have asked Python for has been done when a call returns.
+    fn check_python(&self, wish: Wish, process: &Process, program: &mut Program) {
+        let told = &process.post.track(Lane::Python).told;
+        let done = |module| {
+            let is = |(item, _): &(Item, Verdict)| Wish::of(item) == Wish::Module(module);
+            told.iter().any(|report| report.items.iter().any(is))
+        };
+        let asked = program.asked.iter().filter(|(library, _)| Wish::Library(*library) == wish);
+        let left: Vec<u32> = asked.map(|(_, module)| *module).filter(|module| !done(*module)).collect();
+        if process.committed.contains(&wish) && !left.is_empty() {
+            program.wrong.push(format!(
+                "rank {}: {wish:?} has returned before the modules {left:?}, which its constructors have asked for",
+                process.rank
+            ));
+        }
     }
 
     /// Whether what is asked for here may be waited for.
@@ -252,11 +278,11 @@ impl Thread {
     }
 
     /// `Pending::here`: what the code that a round runs asks for belongs to that round.
-    fn record(&mut self, wish: Wish, process: &mut Process) {
+    fn record(&mut self, wish: Wish, process: &mut Process, program: &mut Program) {
         let nested = self.job.is_some();
         let asked_by = self.asker;
         if let (true, Some(Inside::Constructor(library)), Wish::Module(module)) = (nested, self.inside.first(), wish) {
-            process.asked.push((*library, module));
+            program.asked.push((*library, module));
         }
         process.record(wish, nested, asked_by);
     }
@@ -277,7 +303,7 @@ impl Thread {
     }
 
     /// The program's dlopen has returned to the shim.
-    fn opened(&mut self, library: u32, process: &mut Process, program: &Program) {
+    fn opened(&mut self, library: u32, process: &mut Process, program: &mut Program) {
         let wish = Wish::Library(library);
         if self.failed || program.scenario.shim == Shim::Absent || process.knows(wish) {
             return;
@@ -288,7 +314,7 @@ impl Thread {
             let libraries_only = program.scenario.fault != Some(Fault::ImportAtDlopen);
             self.push(&[Step::Request { wish, libraries_only }]);
         } else {
-            self.record(wish, process);
+            self.record(wish, process, program);
         }
     }
 

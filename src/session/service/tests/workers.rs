@@ -91,6 +91,7 @@ impl Thread {
 
     pub fn step_job(&mut self, step: Step, process: &mut Process, program: &Program) -> Went {
         match step {
+            Step::Item(_) if program.scenario.gone == Some(process.rank) => return Went::Blocked,
             Step::Item(index) => self.begin_item(index),
             Step::Outcome(index) => self.callback(index, process),
             _ => return self.finish(process, program),

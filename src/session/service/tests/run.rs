@@ -10,6 +10,8 @@ use super::process::Process;
 use super::script::{Fault, Scenario, Step, Wish};
 use super::thread::Thread;
 use crate::comm::sim::{Broadcasts, World};
+use crate::outcome::Verdict;
+use crate::plan::Item;
 use crate::request::Lane;
 use crate::round::Report;
 
@@ -128,7 +130,14 @@ impl Run {
     fn turn(&mut self, (rank, thread): Agent) -> bool {
         let process = &mut self.processes[rank];
         match self.threads[rank].get_mut(thread) {
-            Some(thread) => thread.step(process, &mut self.program),
+            Some(thread) => {
+                let told = self.program.answers.len();
+                let moved = thread.step(process, &mut self.program);
+                if self.program.answers.len() > told {
+                    self.check_answer();
+                }
+                moved
+            }
             None => {
                 let busy = || {
                     let workers = &self.threads[rank][process.spec.scripts.len()..];
@@ -139,6 +148,26 @@ impl Run {
                 }
                 process.protocol(&mut self.program)
             }
+        }
+    }
+
+    /// Who is told that something was committed can rely on it: every rank has it by now.
+    fn check_answer(&mut self) {
+        let Some((rank, wish, report)) = self.program.answers.last() else { return };
+        let is_committed =
+            |(item, verdict): &(Item, Verdict)| Wish::of(item) == *wish && *verdict == Verdict::Committed;
+        if self.program.scenario.deadlines || !report.items.iter().any(is_committed) {
+            return;
+        }
+        let concerned = |process: &&Process| wish.lane() == Lane::Native || process.spec.has_python;
+        let without: Vec<u32> = (self.processes.iter().filter(concerned))
+            .filter(|process| !process.committed.contains(wish))
+            .map(|process| process.rank)
+            .collect();
+        if !without.is_empty() {
+            self.program
+                .wrong
+                .push(format!("rank {rank} was told that all have {wish:?}, but ranks {without:?} have not"));
         }
     }
 

@@ -33,8 +33,8 @@ pub struct Program {
     pub answers: Vec<(u32, Wish, Arc<Report>)>,
     /// Calls that have returned after having waited for Python, too.
     pub returned: Vec<(u32, Wish)>,
-    /// Modules that constructors have asked for while the service opened their libraries.
-    pub asked: Vec<(u32, u32)>,
+    /// What constructors and bodies have asked the other lane for while the service ran them: rank, by whom, what.
+    pub asked: Vec<(u32, Wish, Wish)>,
     /// Nobody can do anything before it does.
     pub time_passes: bool,
     /// What was wrong on the way.
@@ -158,6 +158,16 @@ impl Run {
             |(item, verdict): &(Item, Verdict)| Wish::of(item) == *wish && *verdict == Verdict::Committed;
         if self.program.scenario.deadlines || !report.items.iter().any(is_committed) {
             return;
+        }
+        // A body's libraries come before its own verdict.
+        let asked = self.program.asked.iter().filter(|(_, by, what)| by == wish && what.lane() == Lane::Native);
+        for (at, _, what) in asked {
+            let process = &self.processes[*at as usize];
+            let mut told = process.post.track(Lane::Native).told.iter().flat_map(|report| &report.items);
+            if !process.committed.contains(what) && !told.any(|(item, _)| Wish::of(item) == *what) {
+                let text = format!("rank {rank} was told of {wish:?} before {what:?}, which it asks for on rank {at}");
+                self.program.wrong.push(text);
+            }
         }
         let concerned = |process: &&Process| wish.lane() == Lane::Native || process.spec.has_python;
         let without: Vec<u32> = (self.processes.iter().filter(concerned))

@@ -228,12 +228,12 @@ impl Thread {
     /// What constructors have asked Python for has been done when a call returns.
     fn check_python(&self, wish: Wish, process: &Process, program: &mut Program) {
         let told = &process.post.track(Lane::Python).told;
-        let done = |module| {
-            let is = |(item, _): &(Item, Verdict)| Wish::of(item) == Wish::Module(module);
+        let done = |what| {
+            let is = |(item, _): &(Item, Verdict)| Wish::of(item) == what;
             told.iter().any(|report| report.items.iter().any(is))
         };
-        let asked = program.asked.iter().filter(|(library, _)| Wish::Library(*library) == wish);
-        let left: Vec<u32> = asked.map(|(_, module)| *module).filter(|module| !done(*module)).collect();
+        let asked = program.asked.iter().filter(|(_, by, _)| *by == wish);
+        let left: Vec<Wish> = asked.map(|(_, _, what)| *what).filter(|what| !done(*what)).collect();
         if process.committed.contains(&wish) && !left.is_empty() {
             program.wrong.push(format!(
                 "rank {}: {wish:?} has returned before the modules {left:?}, which its constructors have asked for",
@@ -281,8 +281,15 @@ impl Thread {
     fn record(&mut self, wish: Wish, process: &mut Process, program: &mut Program) {
         let nested = self.job.is_some();
         let asked_by = self.asker;
-        if let (true, Some(Inside::Constructor(library)), Wish::Module(module)) = (nested, self.inside.first(), wish) {
-            program.asked.push((*library, module));
+        let by = self.inside.first().and_then(|inside| match inside {
+            Inside::Constructor(library) => Some(Wish::Library(*library)),
+            Inside::Import(module) => Some(Wish::Module(*module)),
+            Inside::Callback => None,
+        });
+        if let (true, Some(by)) = (nested, by)
+            && by.lane() != wish.lane()
+        {
+            program.asked.push((process.rank, by, wish));
         }
         process.record(wish, nested, asked_by);
     }

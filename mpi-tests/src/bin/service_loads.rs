@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use dlcast::Mode;
 use mpi::Threading;
-use mpi_tests::{Job, NOW, assert_answers, process, series, text};
+use mpi_tests::{Fixture, Job, NOW, assert_answers, assert_registered_once, process, series, text, wait_until};
 
 fn main() {
     let job = Job::start_with(Threading::Multiple);
@@ -60,6 +60,22 @@ fn main() {
                 assert!(start.elapsed() < Duration::from_secs(20), "what was recorded has not come");
                 std::thread::sleep(Duration::from_millis(1));
             }
+            job.barrier();
+            job.assert_loaded_once(&["apple"]);
+        }
+        Some("plainly") => {
+            // Nobody calls dlcast: what registers itself travels by itself.
+            let apple = job.build(&Fixture::plugin("apple"));
+            let start = Instant::now();
+            if job.rank == job.last() {
+                process::open_plainly(&apple);
+            }
+            wait_until("the plugin", || session.tasks().find("apple", "answer").is_ok());
+            let took = start.elapsed();
+            assert_registered_once(&session, &["apple"]);
+            job.say(&format!("registered after {} ms", took.as_millis()));
+            // It takes 100 ms to be noticed, and a few to be agreed on; the machine may be busy.
+            assert!(took < Duration::from_secs(5), "{took:?}");
             job.barrier();
             job.assert_loaded_once(&["apple"]);
         }

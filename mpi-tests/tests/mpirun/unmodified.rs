@@ -659,7 +659,7 @@ fn a_killed_rank_holds_nobody_up_and_the_report_is_written(stage: &Stage) {
     let open = "0 within 8 open a libtra.so now";
     // MPI_Finalize of this MPI waits for the dead: so did it without dlcast. The report is written before.
     let steps = ["* barrier", "2 raise 9", "0 sleep 0.5", open, "1 sleep 6", "1,3 leave 0"];
-    let program = ["timeout", "--signal=KILL", "14", "./steps"];
+    let program = ["timeout", "--signal=KILL", "10", "./steps"];
     let run = ["--enable-recovery", dlcast(), "run", "--timeout", "3", "--report", "killed.json", "--"];
     let outcome = stage.mpirun(4, &run, &[&program[..], &steps].concat());
     assert!(outcome.stdout.contains("rank 0: open a libtra.so now: ok\n"), "{}", outcome.stdout);

@@ -26,7 +26,7 @@ pub(super) struct Asked {
     limit: Option<Duration>,
     start: Instant,
     /// Where every rank has it.
-    known: Option<Identity>,
+    known: Option<Known>,
     waiting: Option<Waiting>,
     /// Of the lanes that have answered.
     reports: Vec<Arc<Report>>,
@@ -34,6 +34,12 @@ pub(super) struct Asked {
     means: Option<Identity>,
     /// What is asked of Python on the way is not waited for.
     libraries_only: bool,
+}
+
+/// What every rank has.
+enum Known {
+    Library(Identity),
+    Module(String),
 }
 
 /// An answer that has not come yet.
@@ -128,7 +134,10 @@ impl Asked {
         let mut reports = std::mem::take(&mut self.reports).into_iter();
         if let Some(own) = &self.own {
             let (report, means) = match (self.known.take(), reports.next()) {
-                (Some(identity), _) => (Arc::default(), Some(identity)),
+                (Some(Known::Module(name)), _) => {
+                    return Ok(Outcome::new(Some(Own::Module(name)), Arc::default(), shared));
+                }
+                (Some(Known::Library(identity)), _) => (Arc::default(), Some(identity)),
                 (None, Some(report)) => (report, self.means.take()),
                 (None, None) => match own {
                     Request::Invalid { message } => {
@@ -182,12 +191,17 @@ pub(super) fn is_known(shared: &Shared, request: &Request) -> bool {
     shared.served.get().is_some_and(|served| everybody_has(served, request).is_some())
 }
 
-/// The library that a request means, if every rank has it.
-fn everybody_has(served: &Served, request: &Request) -> Option<Identity> {
-    let Request::Library { spelling, flags, .. } = request else { return None };
+/// What a request means, if every rank has it.
+fn everybody_has(served: &Served, request: &Request) -> Option<Known> {
+    let (spelling, flags) = match request {
+        Request::Library { spelling, flags, .. } => (spelling, flags),
+        // A rank that has taken it out of `sys.modules` since has done so itself.
+        Request::Module { name } => return served.tickets.knows_module(name).then(|| Known::Module(name.clone())),
+        _ => return None,
+    };
     // Where a constructor runs, the round finds out.
     let identity = dl::try_host()?.known(spelling)?;
-    served.tickets.knows(&identity, *flags).then_some(identity)
+    served.tickets.knows(&identity, *flags).then_some(Known::Library(identity))
 }
 
 impl Drop for Asked {

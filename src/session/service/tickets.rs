@@ -1,6 +1,6 @@
 //! Who waits for what became of a request: a caller leaves a ticket with it, and the round that took it answers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub struct Tickets {
     syncs: Mutex<Vec<(Lane, u64)>>,
     /// What every rank has.
     known: RwLock<HashMap<Identity, OpenFlags>>,
+    /// Modules that every rank with a Python has imported.
+    modules: RwLock<HashSet<String>>,
 }
 
 impl Tickets {
@@ -112,13 +114,19 @@ impl Tickets {
 
     /// A round is over: what every rank has now.
     pub fn learn(&self, report: &Report) {
-        let mut known = write(&self.known);
+        let (mut known, mut modules) = (write(&self.known), write(&self.modules));
         for (item, verdict) in &report.items {
             match (&item.what, verdict) {
                 (What::Library(library), Verdict::Committed) => {
                     let Some(identity) = &library.identity else { continue };
                     let had = known.get(identity).copied();
                     known.insert(identity.clone(), had.map_or(library.flags, |had| had.joined(library.flags)));
+                }
+                (What::Module { name }, Verdict::Committed) => {
+                    modules.insert(name.clone());
+                }
+                (What::Module { name }, Verdict::Undone(_)) => {
+                    modules.remove(name);
                 }
                 (What::Unload(library), Verdict::Committed) => {
                     library.identity.as_ref().and_then(|identity| known.remove(identity));
@@ -136,6 +144,11 @@ impl Tickets {
                 _ => {}
             }
         }
+    }
+
+    /// Whether every rank with a Python has imported a module.
+    pub fn knows_module(&self, name: &str) -> bool {
+        read(&self.modules).contains(name)
     }
 
     /// Whether every rank has a library, with these flags.

@@ -36,13 +36,15 @@ struct Asked {
     idle: u64,
     /// Whether to count.
     counts: bool,
+    /// One part alone.
+    only: Option<String>,
 }
 
 impl Asked {
-    /// `FOLDER [--pairs N] [--idle SECONDS] [--no-counts]`
+    /// `FOLDER [--pairs N] [--idle SECONDS] [--no-counts] [--only beside|idle|messages|loads]`
     fn read(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let folder = words.next().ok_or("expected a folder that all ranks see")?.into();
-        let mut asked = Asked { folder, pairs: 15, idle: 20, counts: true };
+        let mut asked = Asked { folder, pairs: 15, idle: 20, counts: true, only: None };
         while let Some(word) = words.next() {
             let mut number = || {
                 let value = words.next().and_then(|value| value.parse().ok());
@@ -51,11 +53,21 @@ impl Asked {
             match word.as_str() {
                 "--pairs" => asked.pairs = usize::try_from(number()?).unwrap_or(usize::MAX),
                 "--idle" => asked.idle = number()?,
+                "--only" => asked.only = Some(words.next().ok_or("--only expects a part")?),
                 "--no-counts" => asked.counts = false,
                 _ => return Err(format!("unknown argument {word}")),
             }
         }
         Ok(asked)
+    }
+
+    fn wants(&self, part: &str) -> bool {
+        self.only.as_ref().is_none_or(|only| only == part)
+            && match part {
+                "idle" => self.idle > 0,
+                "messages" => self.counts,
+                _ => self.pairs > 0,
+            }
     }
 }
 
@@ -69,7 +81,7 @@ fn main() -> ExitCode {
     };
     let job = Job::start_with(Threading::Multiple);
     job.say(&format!("{} ranks on {}", job.size, job.nodes_in_words()));
-    if asked.pairs > 0 && job.size > 1 {
+    if asked.wants("beside") && job.size > 1 {
         // First: no service has been there yet.
         beside::run(&job, asked.pairs.div_ceil(2));
     }
@@ -80,11 +92,11 @@ fn main() -> ExitCode {
     };
     let service = attach(0, Mode::Service);
     let mut maker = Maker::new(&job, &asked.folder);
-    if asked.idle > 0 {
+    if asked.wants("idle") {
         idle::run(&job, asked.idle);
     }
-    let kept = !asked.counts || messages::run(&job, &service, &mut maker);
-    if asked.pairs > 0 {
+    let kept = !asked.wants("messages") || messages::run(&job, &service, &mut maker);
+    if asked.wants("loads") {
         loads::run(&job, [&service, &attach(1, Mode::Collective)], &mut maker, asked.pairs);
     }
     // Every rank has the same numbers, so every rank ends alike.

@@ -75,10 +75,20 @@ impl Knocker {
     }
 }
 
-/// Sleeps until somebody knocks at one of the doors, `most` at the longest. True: somebody has.
-pub fn sleep<'a>(doors: impl IntoIterator<Item = &'a Door> + Clone, most: Duration) -> bool {
-    let of = |door: &Door| libc::pollfd { fd: door.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    let mut polled: Vec<libc::pollfd> = doors.clone().into_iter().map(of).collect();
+/// Who has knocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Knocked {
+    /// Another thread of this process.
+    pub inside: bool,
+    /// Another process.
+    pub outside: bool,
+}
+
+/// Sleeps until somebody knocks at one of the doors, `most` at the longest.
+pub fn sleep<'a>(home: &'a Door, others: impl IntoIterator<Item = &'a Door>, most: Duration) -> Knocked {
+    let doors: Vec<&Door> = std::iter::once(home).chain(others).collect();
+    let of = |door: &&Door| libc::pollfd { fd: door.socket.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut polled: Vec<libc::pollfd> = doors.iter().map(of).collect();
     let most = libc::timespec {
         tv_sec: libc::time_t::try_from(most.as_secs()).unwrap_or(libc::time_t::MAX),
         tv_nsec: libc::c_long::from(most.subsec_nanos().cast_signed()),
@@ -86,10 +96,10 @@ pub fn sleep<'a>(doors: impl IntoIterator<Item = &'a Door> + Clone, most: Durati
     let count = polled.len() as libc::nfds_t;
     // SAFETY: the list has `count` entries, the time is a local, and no signal mask is given.
     let knocked = unsafe { libc::ppoll(polled.as_mut_ptr(), count, &raw const most, std::ptr::null()) };
-    if knocked > 0 {
-        doors.into_iter().for_each(Door::open);
-    }
-    knocked > 0
+    // On failure nothing was written.
+    let is_knocked = |polled: &libc::pollfd| knocked > 0 && polled.revents != 0;
+    doors.iter().zip(&polled).filter(|(_, polled)| is_knocked(polled)).for_each(|(door, _)| door.open());
+    Knocked { inside: is_knocked(&polled[0]), outside: polled[1..].iter().any(is_knocked) }
 }
 
 /// Names the part of the machine within which doors are found: processes in other network namespaces do not find each other.
@@ -107,13 +117,16 @@ mod tests {
     fn a_knock_wakes_and_is_forgotten() {
         let (door, knocker) = inner().unwrap();
         let named = Door::named(&format!("dlcast-test-{}", std::process::id())).unwrap();
-        assert!(!sleep([&door, &named], Duration::from_millis(1)));
+        let knocked = |inside, outside| Knocked { inside, outside };
+        let short = Duration::from_millis(1);
+        assert_eq!(sleep(&door, [&named], short), knocked(false, false));
         knocker.knock();
-        assert!(sleep([&door, &named], Duration::from_secs(60)));
+        assert_eq!(sleep(&door, [&named], Duration::from_secs(60)), knocked(true, false));
         door.knock(&format!("dlcast-test-{}", std::process::id()));
         let start = Instant::now();
-        assert!(sleep([&door, &named], Duration::from_secs(60)) && start.elapsed() < Duration::from_secs(30));
-        assert!(!sleep([&door, &named], Duration::from_millis(1)));
+        assert_eq!(sleep(&door, [&named], Duration::from_secs(60)), knocked(false, true));
+        assert!(start.elapsed() < Duration::from_secs(30));
+        assert_eq!(sleep(&door, [&named], short), knocked(false, false));
         door.knock("dlcast-test-nobody");
     }
 }

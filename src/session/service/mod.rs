@@ -9,11 +9,13 @@
 //! In the order of flow.
 //! - `tickets` who waits for what became of a request
 //! - `protocol` the protocol thread: notes, rings, goodbyes of a session
+//! - `pace` how it waits
 //! - `track` one lane of a session: collectives, jobs and their deadlines
 //! - `worker` the library worker
 //! - `python` the jobs of a batch that Python does
 //! - `roll` roll-calls, which end a session only where a rank is dead
 
+mod pace;
 mod protocol;
 mod python;
 mod roll;

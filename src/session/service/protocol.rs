@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::{CallError, Ended, Shared, State, lock, program};
+use super::pace::{For, Next, Pace};
 use super::roll::{self, Roll};
 use super::track::{Event, Track};
 use super::worker::{self, Errand};
@@ -22,15 +23,6 @@ use crate::request::Lane;
 use crate::rollcall;
 use crate::wire::{self, Called, Note};
 
-/// After something has happened, one yields for so long, then naps.
-const EAGER: Duration = Duration::from_millis(2);
-const SHORTEST_NAP: Duration = Duration::from_micros(50);
-/// The longest nap while a collective is waited for.
-const BUSY_NAP: Duration = Duration::from_millis(2);
-/// How long an idle rank sleeps where nobody but its neighbours, who knock, has to wake it.
-const IDLE_NAP: Duration = Duration::from_millis(500);
-/// How long the first rank of a neighbourhood sleeps, which others wake by a message alone.
-const FIRST_NAP: Duration = Duration::from_millis(25);
 /// Without a deadline a wait says after this long that it waits.
 const TALK_AFTER: Duration = Duration::from_secs(60);
 
@@ -448,8 +440,7 @@ pub fn run(service: &'static Service, home: &Door) {
 }
 
 fn serve(service: &'static Service, home: &Door, posts: &mut Vec<Post>) {
-    let mut awake = Instant::now();
-    let mut nap = SHORTEST_NAP;
+    let mut pace = Pace::new(Instant::now());
     loop {
         let mail = std::mem::take(&mut *lock(&service.mail));
         let mut moved = !mail.is_empty();
@@ -474,27 +465,29 @@ fn serve(service: &'static Service, home: &Door, posts: &mut Vec<Post>) {
         }
         let now = Instant::now();
         if moved {
-            awake = now;
-            nap = SHORTEST_NAP;
+            pace.move_on(now);
             continue;
         }
-        let is_busy = posts.iter().any(|post| post.busy());
-        if now - awake < EAGER {
-            std::thread::yield_now();
-            continue;
-        }
-        let longest = match (posts.is_empty(), is_busy) {
-            (true, _) => Duration::from_secs(3600),
-            (_, true) => BUSY_NAP,
-            _ if posts.iter().any(|post| post.is_first) => FIRST_NAP,
-            _ => IDLE_NAP,
+        let what = match &**posts {
+            [] => For::Nothing,
+            posts if posts.iter().any(Post::busy) => For::Ranks,
+            posts if posts.iter().any(|post| post.is_first) => For::Message,
+            _ => For::Knock,
         };
-        nap = (nap * 2).min(longest);
-        let doors = std::iter::once(home).chain(posts.iter().filter_map(|post| post.door.as_ref()));
-        if door::sleep(doors, nap) {
-            // A message may be on its way still.
-            awake = Instant::now();
-            nap = SHORTEST_NAP;
+        match pace.next(now, what) {
+            Next::Look => {}
+            Next::Yield => {
+                std::thread::yield_now();
+                pace.yielded(now, Instant::now());
+            }
+            Next::Nap(most) => {
+                let doors = posts.iter().filter_map(|post| post.door.as_ref());
+                let knocked = door::sleep(home, doors, most);
+                if knocked.outside {
+                    // A message may be on its way still.
+                    pace.move_on(Instant::now());
+                }
+            }
         }
     }
 }

@@ -43,9 +43,6 @@ use crate::importer;
 use crate::request::Lane;
 use crate::wire::{self, Note};
 
-/// How much longer than its deadline the end of a session is waited for: a roll-call comes between.
-const GRACE: Duration = Duration::from_secs(4);
-
 /// What a session in service mode shares with its callers.
 pub(crate) struct Served {
     pub tickets: Tickets,
@@ -281,15 +278,11 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
     // Threads that go on calling would keep this rank from ever having nothing to do.
     let _first = served.leaving.set(why.clone());
     served.hands.post(Mail::Leave(shared.id, why));
+    // The protocol thread asks from time to time who is still alive.
     let mut over = lock(&served.over);
-    let most = shared.limit.map(|limit| limit + GRACE);
-    let start = std::time::Instant::now();
-    while !*over {
-        let left = most.map_or(Duration::from_secs(3600), |most| most.saturating_sub(start.elapsed()));
-        if left.is_zero() {
-            return;
-        }
-        over = served.ended.wait_timeout(over, left).unwrap_or_else(std::sync::PoisonError::into_inner).0;
+    while !*over && !protocol::is_gone() {
+        let nap = Duration::from_secs(1);
+        over = served.ended.wait_timeout(over, nap).unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::super::{CallError, Ended, Shared, State, lock, program};
@@ -60,6 +61,8 @@ pub struct Post<C = MpiComm, N = Notes> {
     is_first: bool,
     leaving: Option<(Ended, Instant)>,
     said_bye: bool,
+    /// How often it was asked since who is still there.
+    asked: u32,
     byes: u32,
     talked: [Option<Instant>; 2],
     over: bool,
@@ -92,6 +95,7 @@ impl<C: Comm, N: Control> Post<C, N> {
             neighbours,
             leaving: None,
             said_bye: false,
+            asked: 0,
             byes: 0,
             talked: [None, None],
             over: false,
@@ -324,6 +328,11 @@ impl<C: Comm, N: Control> Post<C, N> {
         if impatient.is_empty() && own && self.tracks[at].waits().is_some() {
             served.hands.give(Errand::Say(format!("still waiting: {missed}")));
         }
+        // With the whole of a lane idle only those who leave hold a roll-call that could end the session.
+        if impatient.is_empty() && own && ends && self.tracks[at].is_idle() {
+            let text = "some ranks have ended, and serve on until all have: no rank is missing";
+            served.hands.give(Errand::Say(text.into()));
+        }
         let error = CallError::Deadline(missed);
         served.tickets.answer(impatient.into_iter().map(|ticket| (ticket, Err(error.clone()))));
     }
@@ -376,14 +385,12 @@ impl<C: Comm, N: Control> Post<C, N> {
             self.close(served)?;
             return Ok(true);
         }
-        if shared.limit.is_some_and(|limit| since.elapsed() >= limit) {
-            let limit = shared.limit.unwrap_or_default();
-            let (rank, host) = (shared.rank, shared.host_of(shared.rank));
-            served.hands.give(Errand::Say(format!(
-                "rank {rank} ({host}) has said goodbye and does not wait any longer than {limit:?} for the other ranks"
-            )));
-            let why = self.leaving.take().map_or(Ended::Finalized, |(why, _)| why);
-            self.end(served, why.clone(), &CallError::Ended(why));
+        // Others may go on for as long as they like, if they are alive; and are asked less and less often.
+        let patience = shared.limit.map(|limit| limit.saturating_mul(1 << self.asked.min(16)));
+        if patience.is_some_and(|patience| since.elapsed() >= patience) && self.rolls[0].is_none() {
+            self.asked += 1;
+            let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.rolls[0] = Some(Roll::open(shared, &self.tracks[0], waited, true));
             return Ok(true);
         }
         Ok(false)
@@ -425,10 +432,18 @@ impl<N: Control> Control for Line<'_, N> {
     }
 }
 
+/// The thread has panicked: nobody ends the sessions that came after.
+static IS_GONE: AtomicBool = AtomicBool::new(false);
+
+pub fn is_gone() -> bool {
+    IS_GONE.load(Ordering::Relaxed)
+}
+
 /// The thread. Should it panic, its sessions end, and nobody waits for them.
 pub fn run(service: &'static Service, home: &Door) {
     let mut posts: Vec<Post> = Vec::new();
     if std::panic::catch_unwind(AssertUnwindSafe(|| serve(service, home, &mut posts))).is_err() {
+        IS_GONE.store(true, Ordering::Relaxed);
         complain("internal error in the protocol thread: this rank takes part in nothing any more");
         for post in &mut posts {
             let shared = post.shared.clone();

@@ -222,7 +222,8 @@ impl Process {
     pub fn knows(&self, wish: Wish) -> bool {
         match wish {
             Wish::Library(library) => self.served().tickets.knows(&identity(library), flags(library)),
-            _ => false,
+            Wish::Module(module) => self.served().tickets.knows_module(&format!("m{module}")),
+            Wish::Callback(..) => false,
         }
     }
 }

@@ -244,7 +244,7 @@ fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingErro
             other => return Err(wrong(STRICT, OsStr::new(other), "1 or 0")),
         },
         load: lines(LOAD)?,
-        import: lines(IMPORT)?,
+        import: modules(lines(IMPORT)?)?,
         report: match value(REPORT) {
             Some(path) if !path.as_bytes().starts_with(b"/") => {
                 return Err(wrong(REPORT, &path, "an absolute path: the program may change its folder"));
@@ -254,6 +254,17 @@ fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingErro
         exclude: globs(EXCLUDE)?,
         include: globs(INCLUDE)?,
     })
+}
+
+/// Names that an import can have.
+fn modules(names: Vec<String>) -> Result<Vec<String>, SettingError> {
+    match names.iter().find(|name| name.contains('\0') || name.split('.').any(str::is_empty)) {
+        Some(wrong) => {
+            let expected = "absolute names of modules, such as pkg.mod, one a line";
+            Err(SettingError { name: IMPORT, value: wrong.clone(), expected })
+        }
+        None => Ok(names),
+    }
 }
 
 fn split(text: &str, separator: char) -> Vec<String> {
@@ -383,6 +394,8 @@ mod tests {
         assert_eq!((run.policy, run.strict), (Eagerness::Deferred, true));
         assert_eq!(run.load, ["/opt/a b.so", "libz.so.1"]);
         assert_eq!(run.import, ["numpy", "scipy.linalg"]);
+        let said = modules(vec!["numpy".into(), "a..b".into()]).unwrap_err().to_string();
+        assert!(said.contains("DLCAST_IMPORT") && said.contains("a..b"), "{said}");
         assert_eq!(run.report, Some(PathBuf::from("/tmp/report.json")));
         assert!(run.exclude.len() == 2 && run.exclude[1].matches("/opt/lib/a.so"));
         assert!(run.include.len() == 1 && run.include[0].matches("liby.so"));

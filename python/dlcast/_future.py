@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import threading
 from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol
 
+from dlcast import _importer
 from dlcast._errors import GlobalImportError, SessionError
 from dlcast._report import SyncReport
 
@@ -66,7 +66,7 @@ class Future:
         error = self.exception(timeout)
         if error is not None:
             raise error
-        return importlib.import_module(self._name)
+        return _importer.import_here(self._name)
 
     def exception(self, timeout: float | None = None) -> GlobalImportError | SessionError | None:
         """What `result` would raise, or None. It waits as `result` does."""

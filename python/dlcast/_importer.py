@@ -67,8 +67,19 @@ def import_here(name: str) -> ModuleType:
     # Where a.b is in sys.modules but a is parked, importing a.b alone would leave a where it is.
     for end, letter in enumerate(name):
         if letter == ".":
-            importlib.import_module(name[:end])
-    return importlib.import_module(name)
+            _imported(name[:end])
+    return _imported(name)
+
+
+def _imported(name: str) -> ModuleType:
+    """As an import statement does it.
+
+    Where two threads import modules that need each other, a statement takes the module as far as it is;
+    importlib.import_module would raise CPython's own error about its locks.
+    """
+    # With something to take from it, the module itself is given, and not its outermost package.
+    module: ModuleType = __import__(name, None, None, ["__name__"], 0)
+    return module
 
 
 def find_code(module: str, qualname: str) -> Any:

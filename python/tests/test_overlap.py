@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from dlcast import _importer
 from dlcast._importer import Jobs
 from dlcast._interrupts import Interrupts
 
@@ -82,3 +83,27 @@ def test_what_another_thread_has_imported_meanwhile_is_not_undone(gate, other, w
     worker.undo("slow")
     assert "other" in sys.modules
     assert "slow" not in sys.modules
+
+
+def test_two_threads_in_a_circle_get_what_an_import_statement_gives(write):
+    write("meeting.py", "import threading\nboth = threading.Barrier(2, timeout=20)")
+    body = (
+        "import meeting\nfrom dlcast import _importer\nmeeting.both.wait()\n_importer.import_here({other!r})"
+    )
+    write("circle_a.py", body.format(other="circle_b"))
+    write("circle_b.py", body.format(other="circle_a"))
+    failed = []
+
+    def run(name):
+        try:
+            _importer.import_here(name)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=run, args=(name,)) for name in ("circle_a", "circle_b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert failed == []
+    assert {"circle_a", "circle_b"} <= set(sys.modules)

@@ -61,6 +61,7 @@ pub struct Post<C = MpiComm, N = Notes> {
     is_first: bool,
     leaving: Option<(Ended, Instant)>,
     said_bye: bool,
+    told_who_works: bool,
     /// How often it was asked since who is still there.
     asked: u32,
     byes: u32,
@@ -95,6 +96,7 @@ impl<C: Comm, N: Control> Post<C, N> {
             neighbours,
             leaving: None,
             said_bye: false,
+            told_who_works: false,
             asked: 0,
             byes: 0,
             talked: [None, None],
@@ -330,11 +332,25 @@ impl<C: Comm, N: Control> Post<C, N> {
         }
         // With the whole of a lane idle only those who leave hold a roll-call that could end the session.
         if impatient.is_empty() && own && ends && self.tracks[at].is_idle() {
-            let text = "some ranks have ended, and serve on until all have: no rank is missing";
-            served.hands.give(Errand::Say(text.into()));
+            self.say_who_works(served);
         }
         let error = CallError::Deadline(missed);
         served.tickets.answer(impatient.into_iter().map(|ticket| (ticket, Err(error.clone()))));
+    }
+
+    /// Some ranks have ended, others have not, and all answer. Said once, by rank 0, which has heard the goodbyes.
+    fn say_who_works(&mut self, served: &Served) {
+        let mut ended: RankSet = lock(&served.farewells).iter().map(|(rank, _)| *rank).collect();
+        if self.said_bye {
+            ended.insert(self.shared.rank);
+        }
+        let works: RankSet = (0..self.shared.size).filter(|rank| !ended.contains(*rank)).collect();
+        if !std::mem::replace(&mut self.told_who_works, true) && !works.is_empty() && !ended.is_empty() {
+            let limit = self.shared.limit.unwrap_or(TALK_AFTER);
+            served.hands.give(Errand::Say(format!(
+                "{ended} ended {limit:?} ago or more, and serve until every rank has; at work still: {works}"
+            )));
+        }
     }
 
     pub fn mail(&mut self, mail: Mail, served: &Served) -> Result<(), CommError> {

@@ -82,6 +82,8 @@ pub struct Track<C> {
     pub told: Vec<Arc<Report>>,
     /// When the running round began here.
     begun: Option<Instant>,
+    /// In the running round Python was given up.
+    gave_up: bool,
 }
 
 /// What a step of a lane leads to.
@@ -114,6 +116,7 @@ impl<C: Comm> Track<C> {
             #[cfg(test)]
             told: Vec::new(),
             begun: None,
+            gave_up: false,
         }
     }
 
@@ -308,6 +311,7 @@ impl<C: Comm> Track<C> {
                     Failure::import(text, None)
                 });
                 let (failed, items) = (std::mem::take(&mut batch.failed), std::mem::take(items));
+                self.gave_up = true;
                 match then {
                     Then::Settled => Given::Job(Local(Done::Settled)),
                     Then::Tried => self.tried(shared, failed, &items),
@@ -471,20 +475,35 @@ impl<C: Comm> Track<C> {
             Job::Settle { commit, undo, growth } => {
                 let works = jobs::settle(shared, state, &commit, &undo, &growth);
                 let works = if has_python { works.into_iter().map(Into::into).collect() } else { Default::default() };
-                let batch = Box::new(Batch::new(works, Vec::new()));
-                self.doing = Doing::Python { since, batch, items: Vec::new(), then: Then::Settled };
+                self.settle(works, shared, served, events);
             }
             Job::Conclude { revoke } => {
                 jobs::conclude(shared, state, &revoke);
                 let works = if has_python { imports::to_revoke(revoke) } else { Default::default() };
-                let batch = Box::new(Batch::new(works, Vec::new()));
-                self.doing = Doing::Python { since, batch, items: Vec::new(), then: Then::Settled };
+                self.settle(works, shared, served, events);
             }
             // The lane has no libraries, and gathers in its own way.
             Job::Stage(_) | Job::Open(_) | Job::Gather => {
                 self.give(Given::Job(Local(Done::Settled)), shared, served, events);
             }
         }
+    }
+
+    /// What Python does about a verdict is waited for, unless it is stuck: then it comes to that when it is back.
+    fn settle(
+        &mut self,
+        works: VecDeque<imports::Work>,
+        shared: &Arc<Shared>,
+        served: &Served,
+        events: &mut Vec<Event>,
+    ) {
+        let mut batch = Box::new(Batch::new(works, Vec::new()));
+        if self.gave_up {
+            batch.give_up(shared, |job, _| Failure::import(job.name(), None));
+            return self.give(Given::Job(Local(Done::Settled)), shared, served, events);
+        }
+        let (since, items) = (Instant::now(), Vec::new());
+        self.doing = Doing::Python { since, batch, items, then: Then::Settled };
     }
 
     /// A round is over: whoever waits for it is told.
@@ -496,6 +515,7 @@ impl<C: Comm> Track<C> {
         events: &mut Vec<Event>,
     ) {
         self.later = false;
+        self.gave_up = false;
         let tickets = std::mem::take(&mut self.tickets);
         let recorded = std::mem::take(&mut self.recorded);
         events.push(Event::Over);

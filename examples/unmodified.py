@@ -1,6 +1,6 @@
-"""A program that knows nothing of dlcast: run by `scripts/demo` as `mpirun -n 4 dlcast run -- python examples/unmodified.py`.
+"""A program that knows nothing of dlcast: `mpirun -n 4 dlcast run -- python examples/unmodified.py LIBRARY`.
 
-Rank 0 alone opens a library with plain ctypes. Without `dlcast run` it exists on that rank alone.
+Run by `scripts/demo`, with and without `dlcast run`. Rank 0 alone opens a library with plain ctypes. Without `dlcast run` it exists on that rank alone.
 """
 
 import ctypes
@@ -29,6 +29,7 @@ comm.barrier()
 after = comm.gather(is_loaded())
 
 if before is not None and after is not None:
-    print(f"   loaded on {sum(before)} of {comm.size} ranks before rank 0 opened it, on {sum(after)} afterwards")
+    size = comm.size
+    print(f"   loaded on {sum(before)} of {size} ranks before rank 0 opened it, on {sum(after)} afterwards")
     if sum(after) not in (1, comm.size):
         sys.exit("a library that some ranks have and others have not")

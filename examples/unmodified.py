@@ -1,6 +1,7 @@
 """A program that knows nothing of dlcast: `mpirun -n 4 dlcast run -- python examples/unmodified.py LIBRARY`.
 
-Run by `scripts/demo`, with and without `dlcast run`. Rank 0 alone opens a library with plain ctypes. Without `dlcast run` it exists on that rank alone.
+Run by `scripts/demo`, with and without `dlcast run`. Rank 0 alone opens a library with plain ctypes. Without
+`dlcast run` it exists on that rank alone.
 """
 
 import ctypes

@@ -19,7 +19,7 @@
 #define DLCAST_UNDONE 1
 
 /*
- The deadline passed in this call; the session is unusable from now on.
+ The deadline passed in this call; in collective mode the session is unusable from now on.
  */
 #define DLCAST_TIMEOUT 2
 
@@ -287,7 +287,7 @@ dlcast_status dlcast_session_mode(dlcast_session session, int32_t *mode);
 
 /*
  This rank says goodbye to all sessions in service mode: it makes no more calls, and serves on until every rank has said
- goodbye, or the session's deadline has passed. MPI_Finalize does the same; a program whose import worker ends before that
+ goodbye, or one does not answer. MPI_Finalize does the same; a program whose import worker ends before that
  calls this first. Does nothing where there is no such session.
  */
 dlcast_status dlcast_leave(void);

@@ -76,6 +76,11 @@ pub enum Lane {
 impl Lane {
     /// Both, in the order in which they are carried out.
     pub const BOTH: [Lane; 2] = [Lane::Native, Lane::Python];
+
+    /// Its place among them.
+    pub fn index(self) -> usize {
+        self as usize
+    }
 }
 
 /// What a rank asks for.

@@ -19,7 +19,8 @@ from types import ModuleType
 from typing import Any
 
 from dlcast import _importer, _native
-from dlcast._session import attach, binding
+from dlcast._arguments import binding
+from dlcast._session import attach
 
 
 @contextlib.contextmanager

@@ -7,10 +7,7 @@ it is a request, whose answer the caller waits for.
 from __future__ import annotations
 
 import ctypes
-import math
-import numbers
 import os
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -19,6 +16,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from dlcast import _importer, _native, _worker
+from dlcast._arguments import key_of, library_of, module_name, seconds_of, unloaded, usable
 from dlcast._asked import Asked, refuse_invalid
 from dlcast._code import payload_of, tag_of, to_run
 from dlcast._errors import GlobalCallbackError, GlobalImportError, GlobalLoadError, SessionError
@@ -28,7 +26,6 @@ from dlcast._report import SyncReport, sync_report, undone
 from dlcast._tasks import Tasks
 
 _MODES = {None: "DLCAST_DEFAULT_MODE", "collective": "DLCAST_COLLECTIVE", "service": "DLCAST_SERVICE"}
-_NOT_A_MODULE = '"module" arg to "import_global" must be a ModuleType or str type'
 
 _T = TypeVar("_T")
 
@@ -87,8 +84,8 @@ class Session:
     ) -> Any:
         """As `dlcast.import_global`, for the ranks of this session."""
         if not block:
-            return self._promise(_module_name(module))
-        name = self._argument(lambda: _module_name(module), timeout)
+            return self._promise(module_name(module))
+        name = self._argument(lambda: module_name(module), timeout)
         if _importer.must_not_wait():
             return _import_nested(self._record, name, check_depth)
         report = self._call("DLCAST_VERB_IMPORT", name.encode(), 0, timeout)
@@ -104,7 +101,7 @@ class Session:
         timeout: float | None = None,
     ) -> ctypes.CDLL:
         """As `dlcast.load_global`, for the ranks of this session."""
-        name, flags = self._argument(lambda: _library(path, mode), timeout)
+        name, flags = self._argument(lambda: library_of(path, mode), timeout)
         if _importer.must_not_wait():
             return _load_nested(self._record, name, flags)
         report = self._call("DLCAST_VERB_LOAD", name, flags, timeout)
@@ -134,7 +131,7 @@ class Session:
     ) -> None:
         """As `dlcast.unload_global`, for the ranks of this session."""
         _refuse_to_wait("unload_global")
-        name = self._argument(lambda: _unloaded(lib), timeout)
+        name = self._argument(lambda: unloaded(lib), timeout)
         _raise_undone(self._call("DLCAST_VERB_UNLOAD", name, 0, timeout), GlobalLoadError)
 
     def serve(self, *, timeout: float | None = None) -> None:
@@ -144,7 +141,7 @@ class Session:
         """
         _refuse_to_wait("serve")
         library = _native.native()
-        seconds = _seconds(self._timeout if timeout is None else timeout)
+        seconds = seconds_of(self._timeout if timeout is None else timeout)
         # Imports may be asked for before this has returned here.
         library.import_serve(True)
         try:
@@ -180,12 +177,12 @@ class Session:
     def _argument(self, read: Callable[[], _T], timeout: float | None, local: bool = False) -> _T:
         """A bad argument still takes part in the round: the other ranks are in it, and must not hang."""
         try:
-            _seconds(timeout)
+            seconds_of(timeout)
             return read()
         except Exception as error:
             if not (self._serves or local or _importer.must_not_wait()):
                 text = str(error).encode(errors="backslashreplace")
-                self._call("DLCAST_VERB_INVALID", text, 0, _usable(timeout))
+                self._call("DLCAST_VERB_INVALID", text, 0, usable(timeout))
             raise
 
     def _record(self, request: _Request | _Callback) -> None:
@@ -215,7 +212,7 @@ class Session:
     def _promised(self, future: Future, name: str) -> None:
         library = _native.native()
         verb = library.lib.DLCAST_VERB_IMPORT
-        seconds = _seconds(self._timeout)
+        seconds = seconds_of(self._timeout)
 
         def ask() -> _ModuleAsked:
             if _importer.must_not_wait():
@@ -248,7 +245,7 @@ class Session:
         None in native code that a round runs (a constructor or callback that calls Python): the round takes
         the request along.
         """
-        seconds = _seconds(self._timeout if timeout is None else timeout)
+        seconds = seconds_of(self._timeout if timeout is None else timeout)
         library = _native.native()
         if self._serves:
             asked = Asked(begin(seconds))
@@ -294,7 +291,7 @@ class _Unattached:
     def import_global(
         self, module: str | ModuleType, check_depth: bool, block: bool, *, timeout: float | None
     ) -> Any:
-        name = _module_name(module)
+        name = module_name(module)
         if block:
             return _import_nested(self._record, name, check_depth)
         future = Future(name, lambda seconds: sync(self._comm, timeout=seconds), self._pending.turn)
@@ -305,7 +302,7 @@ class _Unattached:
     def load_global(
         self, path: str | bytes | os.PathLike[Any], mode: int, *, timeout: float | None
     ) -> ctypes.CDLL:
-        return _load_nested(self._record, *_library(path, mode))
+        return _load_nested(self._record, *library_of(path, mode))
 
     def register_global(self, code: Any, payload: Any, tag: int, *, timeout: float | None) -> None:
         self._record(_callback(code, payload, tag))
@@ -429,7 +426,7 @@ def unload_global(
     library itself stays mapped; loading it again brings its tasks back, under new ids.
     """
     _refuse_to_wait("unload_global")
-    _attach(comm, None, _usable(timeout)).unload_global(lib, timeout=timeout)
+    _attach(comm, None, usable(timeout)).unload_global(lib, timeout=timeout)
 
 
 def tasks(comm: Any = None) -> Tasks:
@@ -448,14 +445,14 @@ def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     raised.
     """
     _refuse_to_wait("sync")
-    return _attach(comm, None, _usable(timeout)).sync(timeout=timeout)
+    return _attach(comm, None, usable(timeout)).sync(timeout=timeout)
 
 
 def leave() -> None:
     """Says goodbye to all sessions in service mode, and serves on until every rank has.
 
     The end of the program does it by itself; `MPI.Finalize()`, which keeps other threads from Python, comes
-    after it. No longer than the session's deadline.
+    after it.
     """
     _refuse_to_wait("leave")
     _native.native().leave()
@@ -467,13 +464,13 @@ def _attach(comm: Any, mode: str | None, timeout: float | None) -> Session:
     owner = _importer.owner()
     if comm is None and isinstance(owner, Session):
         return owner
-    key = _key(comm)
+    key = key_of(comm)
     if _importer.must_not_wait():
         if key not in _attached:
             raise _would_wait("attach")
         return _attached[key]
     library = _native.native()
-    seconds = _seconds(timeout)
+    seconds = seconds_of(timeout)
     # In service mode imports may be asked for before attach has returned here.
     is_new = key not in _attached
     if is_new:
@@ -501,9 +498,9 @@ def _session_of(comm: Any, local: bool, timeout: float | None) -> Session | _Una
         owner = _importer.owner()
         if comm is None and isinstance(owner, Session):
             return owner
-        key = _key(comm)
+        key = key_of(comm)
         return _attached.get(key) or _Unattached(comm, key)
-    return _attach(comm, None, _usable(timeout))
+    return _attach(comm, None, usable(timeout))
 
 
 def _refuse_to_wait(call: str) -> None:
@@ -547,13 +544,6 @@ def _callback(code: Any, payload: Any, tag: Any) -> _Callback:
     return _Callback(to_run(code).to_bytes(), payload_of(payload), tag_of(tag))
 
 
-def _unloaded(lib: Any) -> bytes:
-    name = lib._name if isinstance(lib, ctypes.CDLL) else lib
-    if name is None:
-        raise ValueError('"lib" arg to "unload_global" is the program itself, not a library')
-    return _library(name, 0, '"lib" arg to "unload_global"')[0]
-
-
 def _raise_undone(
     report: dict[str, Any] | None, error: type[GlobalCallbackError] | type[GlobalLoadError]
 ) -> None:
@@ -565,74 +555,3 @@ def _raise_undone(
 def _import_error(item: dict[str, Any]) -> GlobalImportError:
     what = undone(item)
     return GlobalImportError(str(what), name=what.name, failures=what.failures)
-
-
-def _module_name(module: object) -> str:
-    name = module.__name__ if isinstance(module, ModuleType) else module
-    if not isinstance(name, str):
-        raise TypeError(_NOT_A_MODULE)
-    if not name or name.startswith("."):
-        raise ValueError(f'"module" arg to "import_global" must be an absolute module name, not {name!r}')
-    if not name.isprintable():
-        raise ValueError(f'"module" arg to "import_global" is no module name: {name!r}')
-    return name
-
-
-def binding(mode: int) -> int:
-    """The mode that dlopen gets from ctypes: at once, unless lazily is asked for."""
-    return mode & ~os.RTLD_NOW if mode & os.RTLD_LAZY else mode | os.RTLD_NOW
-
-
-def _library(
-    path: str | bytes | os.PathLike[Any], mode: int, argument: str = '"path" arg to "load_global"'
-) -> tuple[bytes, int]:
-    if not isinstance(mode, int):
-        raise TypeError(f'"mode" arg to "load_global" must be an int, not {type(mode).__name__}')
-    if not 0 <= mode < 1 << 31:
-        raise ValueError(f'"mode" arg to "load_global" is no mode of dlopen: {mode:#x}')
-    name = os.fsencode(path)
-    if not name or b"\0" in name:
-        raise ValueError(f"{argument} names no file: {path!r}")
-    return name, binding(mode)
-
-
-def _key(comm: Any) -> int:
-    """The number by which the library knows a communicator."""
-    if comm is None:
-        return int(_native.native().lib.DLCAST_COMM_WORLD)
-    mpi = sys.modules.get("mpi4py.MPI")
-    if mpi is not None:
-        if comm == mpi.COMM_WORLD:
-            return _key(None)
-        if isinstance(comm, mpi.Comm) and comm == mpi.COMM_NULL:
-            raise TypeError("expecting an intracommunicator, not a null one (COMM_NULL, or freed)")
-        if isinstance(comm, mpi.Comm) and not isinstance(comm, mpi.Intracomm):
-            raise TypeError(f"expecting an intracommunicator, not {comm!r}")
-        # Open MPI aborts the job when py2f is called then.
-        if mpi.Is_finalized() or not mpi.Is_initialized():
-            state = "has been finalised" if mpi.Is_finalized() else "has not been initialised"
-            raise SessionError(f"MPI {state}: no communicator can be used")
-    if not hasattr(comm, "py2f"):
-        raise TypeError(f"expecting an intracommunicator, not {type(comm).__name__}")
-    return int(comm.py2f())
-
-
-def _usable(timeout: float | None) -> float | None:
-    """A timeout to take part with: a bad one is raised afterwards."""
-    try:
-        _seconds(timeout)
-    except Exception:
-        return None
-    return timeout
-
-
-def _seconds(timeout: float | None) -> float:
-    """Negative asks for the default."""
-    if timeout is None:
-        return -1.0
-    if not isinstance(timeout, numbers.Real) or isinstance(timeout, bool):
-        raise TypeError(f'"timeout" must be a number of seconds, not {type(timeout).__name__}')
-    seconds = float(timeout)
-    if math.isnan(seconds) or seconds <= 0:
-        raise ValueError(f'"timeout" must be a number of seconds above zero, or inf, not {timeout!r}')
-    return seconds

@@ -108,7 +108,7 @@ pub unsafe extern "C" fn dlcast_session_mode(session: dlcast_session, mode: *mut
 }
 
 /// This rank says goodbye to all sessions in service mode: it makes no more calls, and serves on until every rank has said
-/// goodbye, or the session's deadline has passed. MPI_Finalize does the same; a program whose import worker ends before that
+/// goodbye, or one does not answer. MPI_Finalize does the same; a program whose import worker ends before that
 /// calls this first. Does nothing where there is no such session.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_leave() -> dlcast_status {

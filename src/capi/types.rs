@@ -16,7 +16,7 @@ pub type dlcast_recording = i64;
 pub const DLCAST_OK: i32 = 0;
 /// A request of this call failed on some rank and is undone on all.
 pub const DLCAST_UNDONE: i32 = 1;
-/// The deadline passed in this call; the session is unusable from now on.
+/// The deadline passed in this call; in collective mode the session is unusable from now on.
 pub const DLCAST_TIMEOUT: i32 = 2;
 /// The session became unusable earlier, or no session has this handle.
 pub const DLCAST_BROKEN: i32 = 3;

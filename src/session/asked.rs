@@ -76,15 +76,7 @@ impl Asked {
             // Both lanes, libraries first: what they ask of Python is done then.
             asked.sync(served, Lane::Native);
         }
-        asked.refuse_ended(served);
         asked
-    }
-
-    /// A session that ended before the ticket was there answers it no more.
-    fn refuse_ended(&self, served: &Served) {
-        if let (Some(waiting), Err(error)) = (&self.waiting, self.shared.refuse_ended()) {
-            served.tickets.answer([(waiting.ticket, Err(error))]);
-        }
     }
 
     /// The same at the return of a dlopen, where nothing that waits for an import may be waited for.
@@ -122,7 +114,6 @@ impl Asked {
             // What constructors and callbacks have asked Python for has been done, too, when this returns.
             if waiting.lane == Lane::Native && !self.libraries_only && (self.own.is_none() || report.beyond) {
                 self.sync(served, Lane::Python);
-                self.refuse_ended(served);
             }
             self.means = self.means.take().or(means);
             self.reports.push(report);

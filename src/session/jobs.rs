@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::pending::Pending;
 use super::register::{self, identity_of};
 use super::{CallError, Shared, State, lock, program, record, service, write};
-use crate::error::Phase;
+use crate::error::{Phase, complain};
 use crate::host::{Opener, dl, inside};
 use crate::identity::Identity;
 use crate::importer::ImportJob;
@@ -233,7 +233,7 @@ pub(super) fn settle(
             What::Library(library) => {
                 if let Err(failure) = dl::host(None).commit(library) {
                     // The object is open, so the loader has no reason to refuse; a program that sees this has closed it itself.
-                    eprintln!("dlcast: {}: {}", failure.phase, failure.message);
+                    complain(&format!("{}: {}", failure.phase, failure.message));
                 }
                 if let Some(identity) = &library.identity {
                     state.commit(identity, library.flags, item.place_key());

@@ -156,12 +156,12 @@ impl Shared {
         // Not under the lock: an iterator may look into libraries, and wait for a constructor that is about to record.
         let requests: Vec<Pending> = requests.into_iter().collect();
         let mut lanes = [false; 2];
-        requests.iter().for_each(|pending| lanes[pending.request.lane() as usize] = true);
+        requests.iter().for_each(|pending| lanes[pending.request.lane().index()] = true);
         if requests.is_empty() {
             return;
         }
         lock(&self.pending).extend(requests);
-        for lane in Lane::BOTH.into_iter().filter(|lane| lanes[*lane as usize]) {
+        for lane in Lane::BOTH.into_iter().filter(|lane| lanes[lane.index()]) {
             service::ring(self, lane);
         }
     }

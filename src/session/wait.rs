@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::comm::{Agreed, Collective, Comm, CommError, Control, Reply};
-use crate::error::{Missed, Phase};
+use crate::error::{Missed, Phase, complain};
 use crate::rollcall::{self, RollCall};
 use crate::wire::Here;
 
@@ -103,9 +103,9 @@ pub fn wait<T>(
                 let host = (place.host_of)(rank);
                 let of = if what.is_empty() { "" } else { " of " };
                 let seconds = TALK_AFTER.as_secs();
-                eprintln!(
-                    "dlcast: rank {rank} ({host}) has been waiting for {seconds} s in phase {phase}{of}{what}; it has no deadline"
-                );
+                complain(&format!(
+                    "rank {rank} ({host}) has been waiting for {seconds} s in phase {phase}{of}{what}; it has no deadline"
+                ));
             }
         }
         if waited < EAGER {

@@ -50,7 +50,7 @@ fn a_library_that_brings_mpi_along_is_seen() {
     let stage = Stage::new();
     stage.cc("user.c", "libuser.so", &["-shared", "-fPIC", "@/libfakempi.so"]);
     stage.cc("driver.c", "driver", &["-DWITHOUT_MPI"]);
-    let (output, log) = stage.both(&["./driver", "open", "n", "@/libuser.so", "call", "use_mpi"]);
+    let (output, log) = stage.both("./driver open n @/libuser.so call use_mpi");
     assert!(output.contains("use_mpi() = 0\n"), "{output}");
     assert_eq!(log, ["early @/libuser.so local", "start", "stop"]);
 }
@@ -137,7 +137,7 @@ fn a_forked_child_is_inert() {
     let stage = Stage::new();
     stage.driver(&[]);
     stage.library("libx.so", 7, &[]);
-    let (_, log) = stage.both(&["./driver", "init", "fork", "open", "n", "@/libx.so", "barrier", "fini"]);
+    let (_, log) = stage.both("./driver init fork open n @/libx.so barrier fini");
     assert_eq!(log, ["start"]);
 }
 
@@ -146,7 +146,7 @@ fn a_child_that_brings_mpi_up_itself_is_seen() {
     let stage = Stage::new();
     stage.driver(&[]);
     stage.library("libx.so", 7, &[]);
-    let (_, log) = stage.both(&["./driver", "fork", "init", "open", "n", "@/libx.so", "fini"]);
+    let (_, log) = stage.both("./driver fork init open n @/libx.so fini");
     assert_eq!(log, ["start", "opened @/libx.so local waits", "stop"]);
 }
 
@@ -166,7 +166,7 @@ fn a_worker_must_not_use_a_communicator_and_others_may() {
 fn a_first_mpi_call_gets_all_its_arguments() {
     let stage = Stage::new();
     stage.driver(&[]);
-    let (output, _) = stage.both(&["./driver", "alltoallw", "alltoallw"]);
+    let (output, _) = stage.both("./driver alltoallw alltoallw");
     assert_eq!(output, "alltoallw: 912345678\nalltoallw: 912345678\n");
 }
 

@@ -104,11 +104,12 @@ impl Stage {
         text.replace(self.folder.path().to_str().unwrap(), "@")
     }
 
-    /// Runs `words` without the shim and with it, which must make no difference; what was printed, and what the engine was told.
+    /// Runs `words`, with a space between each two, without the shim and with it, which must make no difference; what was printed, and what the engine was told.
     #[track_caller]
-    pub fn both(&self, words: &[&str]) -> (String, Vec<String>) {
-        let without = self.run(words);
-        let (with, log) = self.run_preloaded(words);
+    pub fn both(&self, words: &str) -> (String, Vec<String>) {
+        let words: Vec<&str> = words.split(' ').collect();
+        let without = self.run(&words);
+        let (with, log) = self.run_preloaded(&words);
         assert_eq!(with, without, "left: with the shim, right: without");
         assert_eq!(without.code, Some(0), "{}", without.stderr);
         (without.stdout, log)

@@ -69,13 +69,6 @@ pub struct Post<C = MpiComm, N = Notes> {
     over: bool,
 }
 
-fn index(lane: Lane) -> usize {
-    match lane {
-        Lane::Native => 0,
-        Lane::Python => 1,
-    }
-}
-
 impl<C: Comm, N: Control> Post<C, N> {
     pub fn new(shared: Arc<Shared>, notes: N, door: Option<Door>, native: C, python: C, state: State) -> Self {
         let (rank, size) = (shared.rank, shared.size);
@@ -116,13 +109,13 @@ impl<C: Comm, N: Control> Post<C, N> {
         let shared = self.shared.clone();
         let Some(served) = shared.served.get() else { return Ok(()) };
         let mut heard = Vec::new();
-        self.tracks[index(lane)].check_deadline(Some(Duration::ZERO), &shared, served, &mut heard);
+        self.tracks[lane.index()].check_deadline(Some(Duration::ZERO), &shared, served, &mut heard);
         self.carry_out(heard.into_iter().map(|event| (lane, event)).collect(), &shared, served)
     }
 
     #[cfg(test)]
     pub fn track(&self, lane: Lane) -> &Track<C> {
-        &self.tracks[index(lane)]
+        &self.tracks[lane.index()]
     }
 
     fn post(&mut self, to: u32, note: &[u8]) -> Result<(), CommError> {
@@ -202,17 +195,17 @@ impl<C: Comm, N: Control> Post<C, N> {
                     }
                     Event::Want(lane) => {
                         let mut heard = Vec::new();
-                        self.tracks[index(lane)].want(shared, served, &mut heard);
+                        self.tracks[lane.index()].want(shared, served, &mut heard);
                         more.extend(heard.into_iter().map(|event| (lane, event)));
                     }
                     Event::Over => {
-                        self.talked[index(lane)] = None;
+                        self.talked[lane.index()] = None;
                         if lane == Lane::Native {
                             let lost = self.tracks[0].take_lost();
                             self.tracks[1].hear_lost(lost);
                         }
                         if self.impatient.iter().all(|(of, _)| *of != lane) {
-                            self.rolls[index(lane)] = None;
+                            self.rolls[lane.index()] = None;
                         }
                     }
                     Event::Broken(error) => return Err(error),
@@ -231,16 +224,14 @@ impl<C: Comm, N: Control> Post<C, N> {
         served: &Served,
         events: &mut Vec<(Lane, Event)>,
     ) -> Result<(), CommError> {
-        let mut heard = Vec::new();
+        let mut word = |lane: Lane, word| {
+            let mut heard = Vec::new();
+            self.tracks[lane.index()].hear(word, shared, served, &mut heard);
+            events.extend(heard.into_iter().map(|event| (lane, event)));
+        };
         match wire::decode::<Note>(note, shared.size) {
-            Ok(Note::Ring(lane, number)) => {
-                self.tracks[index(lane)].hear(Word::Ring(number), shared, served, &mut heard);
-                events.extend(heard.into_iter().map(|event| (lane, event)));
-            }
-            Ok(Note::Wake(lane, number)) => {
-                self.tracks[index(lane)].hear(Word::Wake(number), shared, served, &mut heard);
-                events.extend(heard.into_iter().map(|event| (lane, event)));
-            }
+            Ok(Note::Ring(lane, number)) => word(lane, Word::Ring(number)),
+            Ok(Note::Wake(lane, number)) => word(lane, Word::Wake(number)),
             Ok(Note::Bye(farewell)) => {
                 self.byes += 1;
                 lock(&served.farewells).push((from, farewell));
@@ -266,7 +257,7 @@ impl<C: Comm, N: Control> Post<C, N> {
             rollcall::Note::Verdict(called) => called.lane,
         };
         let Some(lane) = lane else { return Ok(()) };
-        let at = index(lane);
+        let at = lane.index();
         let verdict = match note {
             // Nobody waits for it any more, or it is the second one of the same call; but an end is an end.
             rollcall::Note::Verdict(called) if self.rolls[at].is_none() => {
@@ -358,7 +349,7 @@ impl<C: Comm, N: Control> Post<C, N> {
         let mut heard = Vec::new();
         let lane = match mail {
             Mail::Want(_, lane) => {
-                self.tracks[index(lane)].want(&shared, served, &mut heard);
+                self.tracks[lane.index()].want(&shared, served, &mut heard);
                 lane
             }
             Mail::Native(_, result) => {
@@ -367,9 +358,9 @@ impl<C: Comm, N: Control> Post<C, N> {
             }
             Mail::Impatient { lane, ticket, waited, .. } => {
                 self.impatient.push((lane, ticket));
-                if self.rolls[index(lane)].is_none() {
+                if self.rolls[lane.index()].is_none() {
                     let waited = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-                    self.rolls[index(lane)] = Some(Roll::open(&shared, &self.tracks[index(lane)], waited, false));
+                    self.rolls[lane.index()] = Some(Roll::open(&shared, &self.tracks[lane.index()], waited, false));
                 }
                 lane
             }

@@ -28,7 +28,7 @@ use crate::wire::WireError;
 enum Doing {
     /// In no round.
     Nothing,
-    /// A collective; `talked`: it was said that it takes long.
+    /// A collective.
     Collective { since: Instant },
     /// The library worker has a job; what it is about.
     Libraries { since: Instant, what: String, late: Late },

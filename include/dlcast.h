@@ -325,8 +325,8 @@ dlcast_status dlcast_serve(dlcast_session session,
                            double timeout);
 
 /*
- Agrees on all that any rank has recorded, and does it. Collective. What failed is in dlcast_last_report, and no error
- of this call.
+ Agrees on all that any rank has recorded, and does it. Collective; in service mode it waits for what this rank has
+ recorded, and for no other rank to call it. What failed is in dlcast_last_report, and no error of this call.
  */
 dlcast_status dlcast_sync(dlcast_session session,
                           double timeout);

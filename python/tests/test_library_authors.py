@@ -85,6 +85,7 @@ dlcast.attach()
 if rank in map(int, sys.argv[1:]):
     import hydro
 report = dlcast.sync()
+MPI.COMM_WORLD.Barrier()
 hydro = sys.modules["hydro"]
 with open("/proc/self/maps") as maps:
     mapped = {line.split()[-1] for line in maps if "libhydro.so" in line}
@@ -120,6 +121,7 @@ def test_whoever_imports_it_every_rank_has_all_of_it_once(folder: Path, who: lis
 NATIVE = """
 import ctypes
 import dlcast
+from mpi4py import MPI
 from here import rank, tell
 dlcast.attach()
 nested = None
@@ -127,6 +129,7 @@ if rank == 1:
     import body
     nested = body.status
 dlcast.sync()
+MPI.COMM_WORLD.Barrier()
 import hydro
 more = ctypes.CDLL(f"{hydro.__path__[0]}/libmore.so")
 status = more.hydro_load(str(hydro.api.LIBRARY).encode())

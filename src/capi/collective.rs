@@ -195,8 +195,8 @@ pub extern "C" fn dlcast_serve(session: dlcast_session, timeout: f64) -> dlcast_
     })
 }
 
-/// Agrees on all that any rank has recorded, and does it. Collective. What failed is in dlcast_last_report, and no error
-/// of this call.
+/// Agrees on all that any rank has recorded, and does it. Collective; in service mode it waits for what this rank has
+/// recorded, and for no other rank to call it. What failed is in dlcast_last_report, and no error of this call.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_sync(session: dlcast_session, timeout: f64) -> dlcast_status {
     run(|| {

@@ -431,7 +431,7 @@ impl Session {
     /// Agrees on all that any rank has recorded, and does it. What failed is in the report: it is no error of this call.
     ///
     /// # Collective
-    /// As [`Session::load_global`].
+    /// As [`Session::load_global`]. In service mode it waits for what this rank has recorded, and for no other rank to call it.
     ///
     /// # Errors
     /// Those of the communication.

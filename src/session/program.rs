@@ -275,6 +275,7 @@ impl Program {
         }
         let known = super::asked::is_known(self.session.shared(), &request);
         let outcome = self.session.begin_native(request).and_then(|call| self.session.finish(call));
+        let waited = !matches!(outcome, Err(CallError::Nested));
         let (verdict, said, error) = match outcome {
             Ok(outcome) => match outcome.own {
                 Some(Own::Undone(undone)) => self.refused(path, undone.to_string()),
@@ -285,7 +286,7 @@ impl Program {
             Err(error) if self.session.shared().refuse_ended().is_err() => self.abandoned(path, error.to_string()),
             Err(error) => self.refused(path, error.to_string()),
         };
-        self.note(path, "dlopen", said.into(), true, begun, error);
+        self.note(path, "dlopen", said.into(), waited, begun, error);
         verdict
     }
 

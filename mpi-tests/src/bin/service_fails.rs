@@ -1,7 +1,7 @@
 //! What fails in service mode fails alone: the session goes on, and the caller is told which rank, where, with what.
 //!
 //! Argument: a library that the last rank `lacks`; the library worker of the last rank `stuck` in a constructor beyond the
-//! session's deadline; a caller that is `impatient`, and gives up before the session does.
+//! session's deadline, or `for_ever`; a caller that is `impatient`, and gives up before the session does.
 
 #[path = "../../../benches-mpi/src/profile.rs"]
 mod profile;
@@ -26,7 +26,9 @@ static IS_LAST: AtomicBool = AtomicBool::new(false);
 extern "C" fn hold() {
     if IS_LAST.load(Ordering::SeqCst) {
         IS_INSIDE.store(true, Ordering::SeqCst);
-        wait_until("the others are done", || IS_FREE.load(Ordering::SeqCst));
+        while !IS_FREE.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }
 
@@ -40,6 +42,7 @@ fn main() {
     match case.as_str() {
         "lacks" => lacks(&job),
         "stuck" => stuck(&job, &holding),
+        "for_ever" => return for_ever(job, &holding),
         "impatient" => impatient(&job, &holding),
         other => panic!("{other:?} is no case"),
     }
@@ -116,6 +119,20 @@ fn stuck(job: &Job, holding: &std::path::Path) {
     job.barrier();
     let runs = ["holding", "quick", "later"].map(process::constructed);
     assert_eq!(runs, [1, 1, 1]);
+}
+
+/// A process in a constructor cannot end: it says so, and the job ends.
+fn for_ever(mut job: Job, holding: &std::path::Path) {
+    let session = job.serve_within(DEADLINE);
+    if job.rank == 0 {
+        assert_names(&job, &undone(&session, text(holding)), Phase::Open, "opening `");
+    }
+    job.barrier();
+    job.finalize();
+    assert_ne!(job.rank, job.last(), "the constructor has not ended");
+    loop {
+        std::thread::park();
+    }
 }
 
 fn impatient(job: &Job, holding: &std::path::Path) {

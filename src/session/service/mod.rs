@@ -12,6 +12,7 @@
 //! - `pace` how it waits
 //! - `track` one lane of a session: collectives, jobs and their deadlines
 //! - `worker` the library worker
+//! - `voice` what is said on stderr
 //! - `python` the jobs of a batch that Python does
 //! - `roll` roll-calls, which end a session only where a rank is dead
 
@@ -23,21 +24,23 @@ mod roll;
 mod tests;
 mod tickets;
 mod track;
+mod voice;
 mod worker;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use self::protocol::{Mail, Post};
 pub(super) use self::tickets::{Answer, Tickets};
+use self::voice::Voice;
 use super::wait::{self, Budget, Place};
 use super::{CallError, Core, Ended, Shared, attach, lock};
 use crate::comm::mpi::{Duplicate, MpiComm, Notes, world};
 use crate::comm::{Collective, CommError, Control, Reply};
-use crate::error::Phase;
+use crate::error::{Phase, complain};
 use crate::host::door::{self, Door, Knocker};
 use crate::importer;
 use crate::request::Lane;
@@ -50,6 +53,8 @@ pub(crate) struct Served {
     /// Why this rank makes no more calls; it still takes part in those of others.
     leaving: OnceLock<Ended>,
     over: Mutex<bool>,
+    /// What the library worker was stuck in when it was over.
+    stuck: OnceLock<String>,
     ended: Condvar,
     /// On rank 0: what ranks have said at the end.
     farewells: Mutex<Vec<(u32, String)>>,
@@ -80,6 +85,8 @@ pub(crate) struct PastItem {
     pub error: Option<String>,
 }
 
+/// The exit code of a job that a constructor keeps from ending.
+const STUCK: i32 = 1;
 /// Rounds that are kept for a report.
 const MOST_ROUNDS: usize = 100_000;
 
@@ -88,6 +95,7 @@ struct Service {
     mail: Mutex<Vec<Mail>>,
     knocker: Knocker,
     worker: worker::Hand,
+    voice: Voice,
 }
 
 static SERVICE: OnceLock<Service> = OnceLock::new();
@@ -100,6 +108,8 @@ pub(crate) trait Hands: Send + Sync {
     fn post(&self, mail: Mail);
     /// To the library worker.
     fn give(&self, errand: worker::Errand);
+    /// On stderr.
+    fn say(&self, text: String);
     /// Whether there is a Python.
     fn has_python(&self) -> bool;
     /// To Python's import worker. The ticket is for [`Hands::withdraw`].
@@ -127,6 +137,10 @@ impl Hands for &'static Service {
         self.worker.give(errand);
     }
 
+    fn say(&self, text: String) {
+        self.voice.say(text);
+    }
+
     fn has_python(&self) -> bool {
         importer::has_worker()
     }
@@ -149,8 +163,8 @@ fn service() -> Result<&'static Service, CallError> {
     }
     let failed = |error: std::io::Error| CallError::Invalid(format!("service mode needs threads and sockets: {error}"));
     let (home, knocker) = door::inner().map_err(failed)?;
-    let worker = worker::start().map_err(failed)?;
-    let service = SERVICE.get_or_init(|| Service { mail: Mutex::default(), knocker, worker });
+    let (voice, worker) = (voice::start().map_err(failed)?, worker::start().map_err(failed)?);
+    let service = SERVICE.get_or_init(|| Service { mail: Mutex::default(), knocker, worker, voice });
     let run = move || protocol::run(service, &home);
     std::thread::Builder::new().name("dlcast protocol".into()).spawn(run).map_err(failed)?;
     Ok(service)
@@ -284,6 +298,28 @@ pub(super) fn leave(shared: &Shared, why: Ended) {
         let nap = Duration::from_secs(1);
         over = served.ended.wait_timeout(over, nap).unwrap_or_else(std::sync::PoisonError::into_inner).0;
     }
+    drop(over);
+    if let Some(text) = served.stuck.get() {
+        wait_for_worker(text, shared.limit);
+    }
+    if let Some(service) = SERVICE.get() {
+        service.voice.finish();
+    }
+}
+
+/// The library worker is stuck in a constructor: it has the loader's lock, without which no process can end.
+fn wait_for_worker(text: &str, limit: Option<Duration>) {
+    let start = Instant::now();
+    if limit.is_none() {
+        complain(&format!("{text}: this process cannot end before"));
+    }
+    while worker::is_working() {
+        if limit.is_some_and(|limit| start.elapsed() >= limit) {
+            complain(&format!("{text}: this process cannot end, which ends the job"));
+            world::abort(STUCK, true);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 impl Served {
@@ -298,6 +334,7 @@ impl Served {
             hands,
             leaving: OnceLock::new(),
             over: Mutex::default(),
+            stuck: OnceLock::new(),
             ended: Condvar::new(),
             farewells: Mutex::default(),
             history: Mutex::default(),
@@ -312,8 +349,11 @@ impl Served {
         }
     }
 
-    /// The protocol thread is done with the session.
-    fn is_over(&self) {
+    /// The protocol thread is done with the session; `stuck` is what the library worker is not done with.
+    fn is_over(&self, stuck: Option<String>) {
+        if let Some(text) = stuck {
+            let _first = self.stuck.set(text);
+        }
         *lock(&self.over) = true;
         self.ended.notify_all();
     }

@@ -12,7 +12,7 @@ use super::super::{CallError, Ended, Shared, State, lock, program};
 use super::pace::{For, Next, Pace};
 use super::roll::{self, Roll};
 use super::track::{Event, Track};
-use super::worker::{self, Errand};
+use super::worker;
 use super::{Served, Service, door_of};
 use crate::comm::mpi::{MpiComm, Notes, world};
 use crate::comm::{Comm, CommError, Control};
@@ -312,14 +312,14 @@ impl<C: Comm, N: Control> Post<C, N> {
         let Called { ends, missed, .. } = called;
         if ends && roll::is_fatal(&missed) {
             if own {
-                served.hands.give(Errand::Say(missed.to_string()));
+                served.hands.say(missed.to_string());
             }
             return self.end(served, Ended::Missed(missed.clone()), &CallError::Deadline(missed));
         }
         let impatient: Vec<u64> =
             self.impatient.extract_if(.., |(of, _)| *of == lane).map(|(_, ticket)| ticket).collect();
         if impatient.is_empty() && own && self.tracks[at].waits().is_some() {
-            served.hands.give(Errand::Say(format!("still waiting: {missed}")));
+            served.hands.say(format!("still waiting: {missed}"));
         }
         // With the whole of a lane idle only those who leave hold a roll-call that could end the session.
         if impatient.is_empty() && own && ends && self.tracks[at].is_idle() {
@@ -338,9 +338,9 @@ impl<C: Comm, N: Control> Post<C, N> {
         let works: RankSet = (0..self.shared.size).filter(|rank| !ended.contains(*rank)).collect();
         if !std::mem::replace(&mut self.told_who_works, true) && !works.is_empty() && !ended.is_empty() {
             let limit = self.shared.limit.unwrap_or(TALK_AFTER);
-            served.hands.give(Errand::Say(format!(
+            served.hands.say(format!(
                 "{ended} ended {limit:?} ago or more, and serve until every rank has; at work still: {works}"
-            )));
+            ));
         }
     }
 
@@ -417,7 +417,7 @@ impl<C: Comm, N: Control> Post<C, N> {
     fn end(&mut self, served: &Served, why: Ended, error: &CallError) {
         self.shared.end(why);
         served.tickets.answer_all(error);
-        served.is_over();
+        served.is_over(self.tracks[0].stuck_in());
         self.over = true;
     }
 }

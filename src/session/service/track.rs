@@ -235,7 +235,7 @@ impl<C: Comm> Track<C> {
                     self.number += 1;
                     self.stuck = Some(("doing what it could not do before".into(), Instant::now()));
                     let work = Work::Round(job);
-                    served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
+                    served.hands.give(Errand { shared: shared.clone(), number: self.number, state, work });
                 }
                 None => {
                     self.state = Some(state);
@@ -329,7 +329,7 @@ impl<C: Comm> Track<C> {
     }
 
     /// What the library worker is stuck in, in words.
-    fn stuck_in(&self) -> Option<String> {
+    pub fn stuck_in(&self) -> Option<String> {
         let (what, since) = self.stuck.as_ref()?;
         Some(format!("the library worker is still {what}, since {} s", since.elapsed().as_secs()))
     }
@@ -437,7 +437,7 @@ impl<C: Comm> Track<C> {
             (Some(state), work, late) => {
                 self.number += 1;
                 self.doing = Doing::Libraries { since: Instant::now(), what, late };
-                served.hands.give(Errand::Job { shared: shared.clone(), number: self.number, state, work });
+                served.hands.give(Errand { shared: shared.clone(), number: self.number, state, work });
             }
             (None, _, Late::Fail(phase, batch)) => {
                 let text = self.stuck_in().unwrap_or_else(|| "the library worker is busy".into());
@@ -541,7 +541,7 @@ impl<C: Comm> Track<C> {
             }
         }
         for text in report::unheard(shared, &recorded, &report) {
-            served.hands.give(Errand::Say(text));
+            served.hands.say(text);
         }
         let answer = |(ticket, means)| (ticket, Ok(Answer { report: report.clone(), means }));
         served.tickets.answer(tickets.into_iter().map(answer));

@@ -6,6 +6,7 @@
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use super::super::pending::Pending;
 use super::super::{Shared, State};
 use super::first;
 use super::protocol::Mail;
-use crate::error::{Phase, complain};
+use crate::error::Phase;
 use crate::outcome::Failure;
 use crate::plan::Plan;
 use crate::request::Lane;
@@ -27,12 +28,19 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Hands work to the worker.
 pub struct Hand(Sender<Errand>);
 
-/// Work.
-pub enum Errand {
-    /// A job of a round of the native lane.
-    Job { shared: Arc<Shared>, number: u64, state: Box<State>, work: Work },
-    /// Something for stderr, which may block.
-    Say(String),
+/// A job of a round of the native lane.
+pub struct Errand {
+    pub shared: Arc<Shared>,
+    pub number: u64,
+    pub state: Box<State>,
+    pub work: Work,
+}
+
+/// The worker is at a job.
+static IS_WORKING: AtomicBool = AtomicBool::new(false);
+
+pub fn is_working() -> bool {
+    IS_WORKING.load(Ordering::SeqCst)
 }
 
 /// A job, and what it takes.
@@ -64,14 +72,15 @@ pub fn start() -> io::Result<Hand> {
     let run = move || {
         loop {
             match errands.recv_timeout(LOOK) {
-                Ok(Errand::Job { shared, number, state, work }) => {
+                Ok(Errand { shared, number, state, work }) => {
                     let session = shared.id;
+                    IS_WORKING.store(true, Ordering::SeqCst);
                     let result = run(&shared, number, state, work);
+                    IS_WORKING.store(false, Ordering::SeqCst);
                     if let Some(served) = shared.served.get() {
                         served.hands.post(Mail::Native(session, Box::new(result)));
                     }
                 }
-                Ok(Errand::Say(text)) => complain(&text),
                 Err(RecvTimeoutError::Timeout) => look(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }

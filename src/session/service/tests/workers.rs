@@ -30,7 +30,7 @@ impl Thread {
         if self.number == workers {
             let next = process.desk.queues().errands.pop_front();
             match next {
-                Some(Errand::Job { number, state, work, .. }) => {
+                Some(Errand { number, state, work, .. }) => {
                     self.begin_native(number, state, work);
                     true
                 }

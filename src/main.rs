@@ -39,6 +39,11 @@ enum Command {
     /// When ranks disagree on a file, run this on the hosts that the error names. Files that dlcast would refuse are
     /// reported with the reason, and the exit code is 1.
     Identity(cli::identity::Arguments),
+    /// Let libraries find each other across the layers of a stack of Python environments
+    ///
+    /// STACK is a stack.toml, a venvstacks.toml, or a folder that holds one of them.
+    #[command(subcommand)]
+    Layers(cli::layers::Command),
 }
 
 /// Not Rust's own entry: before `main` its runtime ignores SIGPIPE and opens closed standard streams, which a program that
@@ -49,6 +54,7 @@ extern "C" fn main() -> std::ffi::c_int {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Doctor(arguments) => cli::doctor::run(&arguments),
         Command::Identity(arguments) => cli::identity::run(&arguments),
+        Command::Layers(command) => cli::layers::run(&command),
     };
     // Which writes what standard output still holds.
     std::process::exit(code.into())

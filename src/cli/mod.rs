@@ -2,6 +2,7 @@
 
 pub mod doctor;
 pub mod identity;
+pub mod layers;
 pub mod run;
 
 /// All is well.

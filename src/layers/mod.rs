@@ -1,6 +1,13 @@
-//! What shared objects say of themselves.
+//! Environment layers, and what their shared objects say of themselves.
+//!
+//! A **layer** is one Python environment of a **stack**: application over frameworks over a runtime. Nothing in here knows MPI or a
+//! session.
 //!
 //! # Layout
 //! - [`elf`] reading and checking one object; pure, so that `host` and `session` use it, too
+//! - [`stack`] which layers there are, where, and in which order one uses the others
+//! - [`scan`] which shared objects a layer has, and what each is
 
 pub mod elf;
+pub mod scan;
+pub mod stack;

@@ -86,7 +86,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
-    ("glob", &["config.rs", "intercept/policy.rs"]),
+    ("glob", &["config.rs", "intercept/policy.rs", "layers/stack/exclude.rs"]),
 ];
 
 /// Where `unsafe` may stand.

@@ -90,6 +90,15 @@ def test_a_module_that_is_asked_for_is_imported_on_every_rank(run):
         assert told == {"rank": told["rank"], "came": True, "runs": 1, "main_thread": False, "names": []}
 
 
+def test_a_body_must_not_use_the_programs_communicators(run):
+    talks = "from mpi4py import MPI\nMPI.COMM_WORLD.bcast(1)\n"
+    command = [COMMAND, "run", "--import", "talks", "--", *python("unmodified_waits", "talks", "1")]
+    result = run(command, 3, talks=talks)
+    assert not any(told["came"] for told in result.good(3))
+    assert result.output.count("import of `talks` failed on 3 of 3 ranks") == 1
+    assert "called MPI_Bcast: what runs while all ranks load" in result.output
+
+
 def test_a_module_that_is_missing_is_a_warning(run):
     result = run(
         [COMMAND, "run", "--import", "nonsuch", "--", *python("unmodified_waits", "nonsuch", "1")], 3

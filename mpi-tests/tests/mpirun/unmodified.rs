@@ -55,7 +55,9 @@ claims! {
     other_tools_see_the_calls_that_they_wrap
     children_are_without_the_shim
     programs_without_mpi_are_as_they_were
+    privileged_programs_are_left_alone
     exit_codes_and_signals_are_the_programs_own
+    an_exception_that_nobody_catches_ends_the_program_as_it_would
     the_report_says_what_was_seen_where_and_agreed_when
     a_report_that_cannot_be_written_is_one_message
     a_stopped_rank_holds_nobody_up_beyond_the_deadline
@@ -466,6 +468,23 @@ fn programs_without_mpi_are_as_they_were(stage: &Stage) {
     assert_eq!(outcome.stdout.matches("mapped libtra.so: 1").count(), 2, "{}", outcome.stdout);
 }
 
+/// With a set-user-ID bit; another owner than the caller's is needed for it to mean something, which takes root.
+fn privileged_programs_are_left_alone(stage: &Stage) {
+    const NOBODY: u32 = 65534;
+    stage.compile("cc", "privileged.c", "privileged", &[]);
+    let run = |before: &[&str]| stage.run(&[before, &["./privileged"]].concat()).stdout;
+    let with = [dlcast(), "run", "--"];
+    assert_eq!(run(&with), "secure 0, dlcast 1, LD_PRELOAD set\n");
+    let program = stage.path("privileged");
+    if let Err(error) = std::os::unix::fs::chown(&program, Some(NOBODY), Some(NOBODY)) {
+        assert_eq!(error.kind(), std::io::ErrorKind::PermissionDenied, "{error}");
+        return;
+    }
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    assert_eq!(run(&with), "secure 1, dlcast 0, LD_PRELOAD unset\n");
+    assert_eq!(run(&[]), "secure 1, dlcast 0, LD_PRELOAD unset\n");
+}
+
 fn exit_codes_and_signals_are_the_programs_own(stage: &Stage) {
     for last in ["1 exit 7", "0 exit 3", "1 raise 6", "1 raise 9"] {
         let steps = ["0 open a libtra.so now", "* complain words", "* tell 0", "* barrier", last, "* barrier"];
@@ -490,6 +509,18 @@ fn exit_codes_and_signals_are_the_programs_own(stage: &Stage) {
     let launcher = stage.launcher();
     let without = interrupted(&[launcher, "-n", "2"]);
     assert_eq!(interrupted(&[launcher, "-n", "2", dlcast(), "run", "--"]), without);
+}
+
+fn an_exception_that_nobody_catches_ends_the_program_as_it_would(stage: &Stage) {
+    stage.mpi("mpicxx", "plugins.cpp", "plugins", &["-std=c++17"]);
+    stage.compile("c++", "throws.cpp", "libthrows.so", &["-shared", "-fPIC"]);
+    let program = ["./plugins", &stage.path("libthrows.so"), "uncaught"];
+    let without = stage.mpirun(3, &[], &program);
+    let with = stage.mpirun(3, &[dlcast(), "run", "--"], &program);
+    assert_eq!((with.status, with.stdout), (without.status, without.stdout));
+    assert!(with.stderr.contains("terminate called") && with.stderr.contains("from the plugin"), "{}", with.stderr);
+    assert!(!with.stderr.contains("dlcast:"), "{}", with.stderr);
+    assert!(with.took < Duration::from_secs(15));
 }
 
 /// The report, as docs/run.md has it.

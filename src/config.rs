@@ -206,6 +206,19 @@ pub fn check_run(environment: &[(OsString, OsString)]) -> Result<(), SettingErro
     default_timeout(timeout).map(|_duration| ())
 }
 
+/// Variables that look like settings and are none: mistyped, say.
+#[must_use]
+pub fn unknown(environment: &[(OsString, OsString)]) -> Vec<String> {
+    const OTHERS: [&str; 4] = ["DLCAST_MODE", "DLCAST_PRELOAD", "DLCAST_MPIRUN", "DLCAST_MPI_ENV"];
+    let known = [TIMEOUT, POLICY, STRICT, LOAD, IMPORT, REPORT, EXCLUDE, INCLUDE];
+    let names = environment.iter().map(|(name, _)| name.to_string_lossy().into_owned());
+    let of_tests = ["DLCAST_SIM_", "DLCAST_FUZZ_", "DLCAST_FIXTURE_"];
+    names
+        .filter(|name| name.starts_with("DLCAST_") && of_tests.iter().all(|prefix| !name.starts_with(prefix)))
+        .filter(|name| !known.contains(&name.as_str()) && !OTHERS.contains(&name.as_str()))
+        .collect()
+}
+
 /// Checks a glob; the error says what is wrong with it.
 ///
 /// # Errors
@@ -399,6 +412,13 @@ mod tests {
         assert_eq!(run.report, Some(PathBuf::from("/tmp/report.json")));
         assert!(run.exclude.len() == 2 && run.exclude[1].matches("/opt/lib/a.so"));
         assert!(run.include.len() == 1 && run.include[0].matches("liby.so"));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_setting_is_told() {
+        let variable = |name: &str| (OsString::from(name), OsString::new());
+        let environment = [variable(TIMEOUT), variable("DLCAST_MODE"), variable("DLCAST_TIMEOUTS"), variable("HOME")];
+        assert_eq!(unknown(&environment), ["DLCAST_TIMEOUTS"]);
     }
 
     #[test]

@@ -148,7 +148,7 @@ pub struct Absent {
 pub struct Missed {
     /// Ranks that did not answer the roll-call.
     pub missing: Vec<Absent>,
-    /// Ranks that answered from an earlier step than the others.
+    /// Ranks that answered from an earlier step than the others, or that are at something, in service mode.
     pub behind: Vec<Absent>,
     /// The phase in which the others waited.
     pub phase: Phase,
@@ -191,9 +191,11 @@ impl fmt::Display for Missed {
             f.write_str("; every rank answered, so the deadline was too short: give a longer timeout")?;
         } else {
             f.write_str(match self.phase {
+                _ if self.served && self.missing.len() == 1 => ": see whether its process is stopped, dead or cut off",
                 _ if self.served && !self.missing.is_empty() => {
                     ": see whether their processes are stopped, dead or cut off"
                 }
+                _ if self.served => "; see what holds them, or give a longer timeout",
                 Phase::Stage | Phase::Decide => {
                     "; they may still be opening or importing: see what holds them, or give a longer timeout"
                 }

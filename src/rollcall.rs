@@ -101,7 +101,7 @@ impl RollCall {
             behind: self
                 .heard
                 .iter()
-                .filter(|(_, here)| complete && here.step < furthest)
+                .filter(|(_, here)| complete && (here.step < furthest || !here.doing.is_empty()))
                 .map(|(&rank, _)| absent(rank))
                 .collect(),
             phase: front.map_or(crate::error::Phase::Agree, |here| here.phase),

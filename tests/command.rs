@@ -98,8 +98,8 @@ fn plain<S: AsRef<OsStr>>(program: &[S]) -> Command {
     for name in ["LD_PRELOAD", "LD_LIBRARY_PATH", "OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"] {
         command.env_remove(name);
     }
-    for name in ["POLICY", "STRICT", "LOAD", "IMPORT", "TIMEOUT", "REPORT", "EXCLUDE", "INCLUDE", "PRELOAD"] {
-        command.env_remove(format!("DLCAST_{name}"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("DLCAST_")) {
+        command.env_remove(name);
     }
     command
 }
@@ -436,6 +436,22 @@ fn a_doctor_tells_what_is_wrong_with_an_mpi() {
     let mut command = installed.dlcast(&["doctor", "--"]);
     let text = out(&command.arg(&program).env("TEST_CRASH_LATE", "1").output().unwrap());
     assert!(text.contains("warning  threads") && text.contains("killed by signal 6"), "{text}");
+}
+
+#[test]
+fn a_doctor_tells_settings_that_lead_nowhere() {
+    let (installed, program) = with_mpi(env!("DLCAST_BUILT_MPI"), 3);
+    for (name, value, says) in [
+        ("DLCAST_TIMEOUTS", "5", "warning  settings    DLCAST_TIMEOUTS: dlcast has no such setting"),
+        ("DLCAST_TIMEOUT", "soon", "problem  settings    DLCAST_TIMEOUT is `soon`; expected seconds"),
+        ("DLCAST_LOAD", "libz.so.1\n/none/libx.so", "problem  settings    DLCAST_LOAD names /none/libx.so, which is not"),
+        ("DLCAST_REPORT", "/none/report.json", "problem  settings    DLCAST_REPORT lies in /none, which is no folder"),
+    ] {
+        let mut command = installed.dlcast(&["doctor", "--"]);
+        let text = out(&command.arg(&program).env(name, value).output().unwrap());
+        assert!(text.contains(says), "{text}");
+        assert!(!text.contains("every DLCAST_* variable"), "{text}");
+    }
 }
 
 #[test]

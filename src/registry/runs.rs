@@ -18,9 +18,13 @@ fn runs() -> MutexGuard<'static, Runs> {
     RUNS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whoever is given this runs the callback, and says how it went. Dropped without a word, it has failed.
+/// Whoever is given this runs the callback, and says how it went. Dropped without a word, it has failed, if it was started;
+/// else it has not run, and may run another time.
 #[derive(Debug)]
-pub struct Turn(Option<[u8; 32]>);
+pub struct Turn {
+    key: Option<[u8; 32]>,
+    is_started: bool,
+}
 
 /// Whose turn it is to run the callback with this key: the caller's, or it has run, and that is how it went. While another
 /// thread runs it, waits for its end.
@@ -33,7 +37,7 @@ pub fn begin(key: [u8; 32]) -> Result<Turn, Result<(), String>> {
         match runs.get(&key) {
             None => {
                 runs.insert(key, None);
-                return Ok(Turn(Some(key)));
+                return Ok(Turn { key: Some(key), is_started: false });
             }
             Some(Some(outcome)) => return Err(outcome.clone().map_err(|message| format!("{AGAIN}{message}"))),
             Some(None) => runs = ENDED.wait(runs).unwrap_or_else(PoisonError::into_inner),
@@ -42,13 +46,18 @@ pub fn begin(key: [u8; 32]) -> Result<Turn, Result<(), String>> {
 }
 
 impl Turn {
+    /// It runs from now on.
+    pub fn start(&mut self) {
+        self.is_started = true;
+    }
+
     /// It has run.
     pub fn end(mut self, outcome: Result<(), String>) {
         self.note(outcome);
     }
 
     fn note(&mut self, outcome: Result<(), String>) {
-        if let Some(key) = self.0.take() {
+        if let Some(key) = self.key.take() {
             runs().insert(key, Some(outcome));
             ENDED.notify_all();
         }
@@ -57,7 +66,12 @@ impl Turn {
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.note(Err("it was begun, and its call was given up".into()));
+        if self.is_started {
+            self.note(Err("it was begun, and its call was given up".into()));
+        } else if let Some(key) = self.key.take() {
+            runs().remove(&key);
+            ENDED.notify_all();
+        }
     }
 }
 
@@ -67,7 +81,8 @@ impl Drop for Turn {
 /// The callback's own message; where it failed earlier, that as well.
 pub fn once(key: [u8; 32], callback: impl FnOnce() -> Result<(), String>) -> Result<(), String> {
     match begin(key) {
-        Ok(turn) => {
+        Ok(mut turn) => {
+            turn.start();
             let outcome = callback();
             turn.end(outcome.clone());
             outcome

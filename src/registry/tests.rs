@@ -87,5 +87,8 @@ fn a_callback_runs_once_and_its_failure_is_repeated() {
     turn.end(Ok(()));
     assert_eq!(waits.join().expect("it does not panic"), Ok(()), "the other thread is told how it went");
     drop(runs::begin([7; 32]));
+    let mut turn = runs::begin([7; 32]).expect("it has not run");
+    turn.start();
+    drop(turn);
     assert!(runs::begin([7; 32]).is_err_and(|outcome| outcome.is_err()), "given up is failed");
 }

@@ -111,6 +111,9 @@ impl Work {
         if self.key.is_some() {
             self.before = Some(record::mapped_now());
         }
+        if let Some(turn) = &mut self.turn {
+            turn.start();
+        }
         inside::mark(true);
         set_asker(&self.job);
     }

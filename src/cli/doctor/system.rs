@@ -15,10 +15,30 @@ pub fn look(findings: &mut Findings) {
 }
 
 fn settings(findings: &mut Findings) {
-    let checked = config::check_run(&config::environment()).and_then(|()| config::mode().map(|_mode| ()));
-    match checked {
-        Ok(()) => findings.ok("settings", "every DLCAST_* variable says what it should"),
-        Err(error) => findings.problem("settings", error.to_string(), format!("set or unset {}", error.name)),
+    let environment = config::environment();
+    let checked = config::check_run(&environment).and_then(|()| config::mode().map(|_mode| ()));
+    let run = match checked.and_then(|()| config::run()) {
+        Ok(run) => run,
+        Err(error) => return findings.problem("settings", error.to_string(), format!("set or unset {}", error.name)),
+    };
+    let unknown = config::unknown(&environment);
+    let missing = |library: &&String| library.contains('/') && !Path::new(library).exists();
+    let missing: Vec<&str> = run.load.iter().filter(missing).map(String::as_str).collect();
+    let nowhere = run.report.as_deref().and_then(Path::parent).filter(|folder| !folder.is_dir());
+    if !unknown.is_empty() {
+        let says = format!("{}: dlcast has no such setting", unknown.join(", "));
+        findings.warning("settings", says, "see dlcast --help and dlcast run --help for those it has");
+    }
+    if !missing.is_empty() {
+        let says = format!("{} names {}, which is not on this host", config::LOAD, missing.join(", "));
+        findings.problem("settings", says, "put it there, under the same name on every host");
+    }
+    if let Some(folder) = nowhere {
+        let says = format!("{} lies in {}, which is no folder", config::REPORT, folder.display());
+        findings.problem("settings", says, "make the folder");
+    }
+    if unknown.is_empty() && missing.is_empty() && nowhere.is_none() {
+        findings.ok("settings", "every DLCAST_* variable says what it should");
     }
 }
 

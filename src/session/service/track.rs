@@ -305,7 +305,7 @@ impl<C: Comm> Track<C> {
                 batch.give_up(shared, |job, begun| {
                     let name = job.name();
                     let text = match begun {
-                        true => format!("the import worker was not done within {limit:?}: another thread may be in the import of `{name}`, or hold the GIL"),
+                        true => format!("the import worker was not done within {limit:?}: the body of `{name}` still runs, or waits for something; or another thread is in its import, or holds the GIL"),
                         false => format!("the import worker did not get to `{name}` within {limit:?}: it may be stuck in an earlier import, or another thread hold the GIL"),
                     };
                     Failure::import(text, None)

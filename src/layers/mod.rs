@@ -6,8 +6,11 @@
 //! # Layout
 //! - [`elf`] reading and checking one object; pure, so that `host` and `session` use it, too
 //! - [`stack`] which layers there are, where, and in which order one uses the others
+//!   ([`linearise`]: that order; [`venvstacks`]: the stacks that venvstacks has built)
 //! - [`scan`] which shared objects a layer has, and what each is
 
 pub mod elf;
+pub mod linearise;
 pub mod scan;
 pub mod stack;
+pub mod venvstacks;

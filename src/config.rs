@@ -195,6 +195,16 @@ pub fn run() -> Result<Run, SettingError> {
     read_run(|name| std::env::var_os(name))
 }
 
+/// The same, where the timeout is right, too.
+///
+/// # Errors
+/// As [`run`], and a `DLCAST_TIMEOUT` that is wrong.
+pub fn checked_run() -> Result<Run, SettingError> {
+    let run = run()?;
+    Timeout::Default.resolve()?;
+    Ok(run)
+}
+
 /// Checks what a program would be started with.
 ///
 /// # Errors

@@ -444,7 +444,11 @@ fn a_doctor_tells_settings_that_lead_nowhere() {
     for (name, value, says) in [
         ("DLCAST_TIMEOUTS", "5", "warning  settings    DLCAST_TIMEOUTS: dlcast has no such setting"),
         ("DLCAST_TIMEOUT", "soon", "problem  settings    DLCAST_TIMEOUT is `soon`; expected seconds"),
-        ("DLCAST_LOAD", "libz.so.1\n/none/libx.so", "problem  settings    DLCAST_LOAD names /none/libx.so, which is not"),
+        (
+            "DLCAST_LOAD",
+            "libz.so.1\n/none/libx.so",
+            "problem  settings    DLCAST_LOAD names /none/libx.so, which is not",
+        ),
         ("DLCAST_REPORT", "/none/report.json", "problem  settings    DLCAST_REPORT lies in /none, which is no folder"),
     ] {
         let mut command = installed.dlcast(&["doctor", "--"]);

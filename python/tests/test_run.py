@@ -104,7 +104,7 @@ def test_a_module_that_is_missing_is_a_warning(run):
         [COMMAND, "run", "--import", "nonsuch", "--", *python("unmodified_waits", "nonsuch", "1")], 3
     )
     assert not any(told["came"] for told in result.good(3))
-    assert result.output.count("import of `nonsuch` failed on 3 of 3 ranks") == 1
+    assert result.output.count("dlcast: --import: import of `nonsuch` failed on 3 of 3 ranks") == 1
     assert "ranks 0-2 (" in result.output
     assert "No module named 'nonsuch'" in result.output
 

@@ -42,7 +42,7 @@ pub struct Arguments {
     #[arg(long, value_name = "MODULE")]
     import: Vec<String>,
     /// How long one rank waits for the others: seconds, or inf [default: 120]
-    #[arg(long, value_name = "S", value_parser = seconds)]
+    #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<String>,
     /// Write to FILE, as JSON, what was seen where, agreed when, by whom, and how long it took
     #[arg(long, value_name = "FILE")]

@@ -44,7 +44,7 @@ impl Session {
     /// used, MPI has been finalised, or another MPI is in the process; [`CallError::Invalid`] for service mode.
     pub fn attach(comm: impl Into<UserComm>, options: Options) -> Result<Session, CallError> {
         prepare()?;
-        attach(comm.into(), options)
+        attach(comm.into(), options, Timeout::Default.resolve().map_err(setting)?)
     }
 
     /// The session of MPI_COMM_WORLD.
@@ -56,7 +56,13 @@ impl Session {
     /// As [`Session::attach`].
     pub fn world(options: Options) -> Result<Session, CallError> {
         prepare()?;
-        attach(UserComm::world(), options)
+        attach(UserComm::world(), options, Timeout::Default.resolve().map_err(setting)?)
+    }
+
+    /// The same, where `DLCAST_TIMEOUT` is wrong on this rank, and the others shall not wait for it.
+    pub(super) fn world_within(options: Options, standard: Duration) -> Result<Session, CallError> {
+        prepare()?;
+        attach(UserComm::world(), options, Some(standard))
     }
 
     /// The session with a handle that `attach` gave out.
@@ -92,13 +98,12 @@ pub(crate) fn prepare() -> Result<(), CallError> {
     Ok(world::bring_up()?)
 }
 
-fn attach(comm: UserComm, options: Options) -> Result<Session, CallError> {
+fn attach(comm: UserComm, options: Options, standard: Option<Duration>) -> Result<Session, CallError> {
     safe_point::refuse_to_attach(|| Ok(mpi::cached(comm)?.is_some()))?;
     world::may_call()?;
     comm.check()?;
     let mode = options.mode.map_or_else(|| config::mode().map_err(setting), Ok)?;
     let limit = options.timeout.resolve().map_err(setting)?;
-    let standard = Timeout::Default.resolve().map_err(setting)?;
     mpi::on_end(end);
     let _alone = Alone::on(comm);
     if let Some(id) = mpi::cached(comm)? {
@@ -236,7 +241,7 @@ fn make(
     }
     // The service has the deadline that attach was given: its threads wait, not the calls.
     let shared = Arc::new(Shared::new(id, rank, size, roster, limit, Slot::Serving));
-    service::serve(&shared, Box::new(core)).map_err(|(error, _)| (error, Some(shared.clone())))?;
+    service::serve(&shared, Box::new(core), None).map_err(|(error, _)| (error, Some(shared.clone())))?;
     Ok(shared)
 }
 

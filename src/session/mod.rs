@@ -399,6 +399,11 @@ impl Session {
     /// # Errors
     /// Where MPI provides less than MPI_THREAD_MULTIPLE on some rank: the session stays in collective mode.
     pub fn serve(&self) -> Result<(), CallError> {
+        self.serve_unless(None)
+    }
+
+    /// The same, where this rank may have a reason against it: then no rank serves.
+    fn serve_unless(&self, against: Option<CallError>) -> Result<(), CallError> {
         self.shared.refuse_ended()?;
         if self.shared.served.get().is_some() {
             return Ok(());
@@ -411,7 +416,7 @@ impl Session {
             true => return Err(CallError::Nested),
             false => self.shared.take(limit)?,
         };
-        match service::serve(&self.shared, core) {
+        match service::serve(&self.shared, core, against) {
             Ok(()) => {
                 self.shared.put(Slot::Serving);
                 Ok(())

@@ -7,17 +7,16 @@ use std::ffi::CStr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::call::Own;
 use super::pending::Pending;
-use super::report::SyncReport;
 use super::{CallError, Options, Session, lock, record, safe_point, service};
 use crate::comm::mpi::world;
 use crate::config::{self, Mode, Run, Timeout};
-use crate::error::complain;
+use crate::error::{Undone, complain};
 use crate::host::{dl, inside, python};
 use crate::importer;
 use crate::intercept::maps;
@@ -30,6 +29,8 @@ const REFUSED: i32 = 125;
 const START_IMPORTS: &CStr = c"__import__('dlcast._preload', fromlist=['start']).start()";
 /// A ticket that is never given.
 const NOBODY: u64 = 0;
+/// How long a rank waits whose settings say nothing.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Events of one rank that the report keeps.
 const MOST_EVENTS: usize = 100_000;
 
@@ -41,6 +42,8 @@ struct Program {
     start: Instant,
     /// What failed elsewhere, and was told.
     failed: Mutex<HashMap<PathBuf, String>>,
+    /// Libraries of `--load` that are not everywhere.
+    missing: Mutex<Vec<Undone>>,
     /// What the hook has told of, so that the link maps have no news of it.
     told: Mutex<HashSet<PathBuf>>,
     /// What was about to be opened, unseen.
@@ -108,7 +111,11 @@ pub(crate) fn early(path: &Path, bits: i32) {
 /// # Errors
 /// Why the program runs without dlcast.
 pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
-    let run = config::run().map_err(|error| CallError::Invalid(error.to_string()))?;
+    // The others are in MPI_Init, too: a rank whose settings are wrong takes part until all have heard of it.
+    let (run, timeout, wrong) = match config::checked_run() {
+        Ok(run) => (run, Timeout::Default, None),
+        Err(error) => (Run::default(), Timeout::After(PATIENCE), Some(CallError::Invalid(error.to_string()))),
+    };
     let policy = Policy::new(run.exclude.clone(), run.include.clone());
     inside::tell(mark);
     dl::host(None).borrow();
@@ -118,14 +125,18 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
         importer::enlist(true);
     }
     // It serves only when every rank has recorded what it brings: the first round then has it all, whoever begins it.
-    let collective = Options { mode: Some(Mode::Collective), timeout: Timeout::Default };
-    let session = safe_point::in_mpi_init(|| Session::world(collective))?;
+    let collective = Options { mode: Some(Mode::Collective), timeout };
+    let session = safe_point::in_mpi_init(|| match wrong {
+        None => Session::world(collective),
+        Some(_) => Session::world_within(collective, PATIENCE),
+    })?;
     let program = Program {
         session,
         run,
         policy,
         start: Instant::now(),
         failed: Mutex::default(),
+        missing: Mutex::default(),
         told: Mutex::default(),
         announced: Mutex::default(),
         events: Mutex::default(),
@@ -135,7 +146,7 @@ pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
     if has_python && !python::run_soon(START_IMPORTS, worker_came) {
         worker_came(false);
     }
-    safe_point::in_mpi_init(|| program.begin())
+    safe_point::in_mpi_init(|| program.begin(wrong))
 }
 
 /// The worker that was promised has said itself that it serves, or there will be none.
@@ -173,6 +184,29 @@ pub(super) fn found(new: &[PathBuf], own: &[PathBuf]) {
     }
 }
 
+/// A round is over, and these have failed: others may have begun it before this rank waits for what the command line asks for.
+pub(super) fn failed(undone: impl Iterator<Item = Undone>) {
+    if let Some(program) = PROGRAM.get() {
+        lock(&program.missing).extend(undone.filter(|undone| program.run.load.contains(&undone.name)));
+    }
+}
+
+/// Something that was only recorded has failed somewhere; what is said of it.
+pub(super) fn heard(undone: &Undone) -> String {
+    let text = undone.to_string();
+    match PROGRAM.get() {
+        Some(program) if undone.kind == "library" => {
+            // It is said now, and not once more when the program opens it again.
+            lock(&program.failed).insert(undone.name.clone().into(), text.clone());
+            text
+        }
+        Some(program) if undone.kind == "module" && program.run.import.contains(&undone.name) => {
+            format!("--import: {text}")
+        }
+        _ => text,
+    }
+}
+
 /// Before MPI_Finalize: the report of this rank goes with its goodbye, and rank 0 writes those of all.
 pub(crate) fn stop() {
     let Some(program) = PROGRAM.get() else { return };
@@ -198,7 +232,7 @@ pub(super) fn farewell() -> String {
 
 impl Program {
     /// The first round: what is asked for on the command line, on every rank, and what ranks have opened before MPI_Init.
-    fn begin(&self) -> Result<(), CallError> {
+    fn begin(&self, wrong: Option<CallError>) -> Result<(), CallError> {
         let shared = self.session.shared();
         for (path, flags) in std::mem::take(&mut *lock(&EARLY)) {
             match self.request(&path, flags) {
@@ -215,9 +249,9 @@ impl Program {
             let request = record::library(library, OpenFlags::NOW)?;
             shared.ask([Pending { ticket: Some(NOBODY), ..Pending::here(request) }]);
         }
-        self.session.serve()?;
-        let report = super::call::Call::begin_native_sync(shared).and_then(|call| self.session.finish(call))?.sync();
-        self.say_missing(&report);
+        self.session.serve_unless(wrong)?;
+        super::call::Call::begin_native_sync(shared).and_then(|call| self.session.finish(call))?;
+        self.say_missing();
         if self.session.rank() == 0 {
             for module in &self.run.import {
                 shared.ask([Pending::here(record::module(module)?)]);
@@ -227,14 +261,13 @@ impl Program {
     }
 
     /// A library of `--load` that is not everywhere is said once a job; with `--strict` it ends the job.
-    fn say_missing(&self, report: &SyncReport) {
-        let missing = |name: &String| self.run.load.contains(name);
-        let mut undone = report.undone.iter().filter(|undone| missing(&undone.undone.name)).peekable();
-        if undone.peek().is_none() {
+    fn say_missing(&self) {
+        let missing = std::mem::take(&mut *lock(&self.missing));
+        if missing.is_empty() {
             return;
         }
         if self.session.rank() == 0 {
-            undone.for_each(|undone| complain(&format!("--load: {}", undone.undone)));
+            missing.iter().for_each(|undone| complain(&format!("--load: {undone}")));
         }
         if self.run.strict {
             world::abort(REFUSED, self.session.rank() == 0);

@@ -118,11 +118,19 @@ pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
     sync
 }
 
+/// What of a round has failed.
+pub(super) fn failed(shared: &Shared, report: &Report) -> impl Iterator<Item = Undone> {
+    report.items.iter().filter_map(|(item, verdict)| match verdict {
+        Verdict::Undone(causes) => Some(undone(shared, item, causes)),
+        Verdict::Committed => None,
+    })
+}
+
 /// What nobody waits to hear of, although this rank has asked for it: it failed.
-pub(super) fn unheard(shared: &Shared, recorded: &[Request], report: &Report) -> Vec<String> {
+pub(super) fn unheard(shared: &Shared, recorded: &[Request], report: &Report) -> Vec<Undone> {
     let asked = |item: &Item| recorded.iter().any(|request| is(item, request));
     let failed = report.items.iter().filter_map(|(item, verdict)| match verdict {
-        Verdict::Undone(causes) if asked(item) => Some(undone(shared, item, causes).to_string()),
+        Verdict::Undone(causes) if asked(item) => Some(undone(shared, item, causes)),
         _ => None,
     });
     failed.collect()

@@ -16,8 +16,7 @@ pub fn look(findings: &mut Findings) {
 
 fn settings(findings: &mut Findings) {
     let environment = config::environment();
-    let checked = config::check_run(&environment).and_then(|()| config::mode().map(|_mode| ()));
-    let run = match checked.and_then(|()| config::run()) {
+    let run = match config::mode().and_then(|_mode| config::checked_run()) {
         Ok(run) => run,
         Err(error) => return findings.problem("settings", error.to_string(), format!("set or unset {}", error.name)),
     };

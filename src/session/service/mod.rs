@@ -170,13 +170,17 @@ fn service() -> Result<&'static Service, CallError> {
     Ok(service)
 }
 
-/// Turns a session that no call is using to service mode.
+/// Turns a session that no call is using to service mode, unless this rank has something `against` it.
 ///
 /// Collective.
 ///
 /// # Errors
 /// With the moving parts, where some rank has not what it takes: the session stays what it was.
-pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (CallError, Option<Box<Core>>)> {
+pub(super) fn serve(
+    shared: &Arc<Shared>,
+    mut core: Box<Core>,
+    against: Option<CallError>,
+) -> Result<(), (CallError, Option<Box<Core>>)> {
     let mut budget = Budget::new(shared.limit);
     let place = Place {
         rank: shared.rank,
@@ -193,7 +197,7 @@ pub(super) fn serve(shared: &Arc<Shared>, mut core: Box<Core>) -> Result<(), (Ca
     };
     // Whoever is called from now on has a door, or has none; and nobody is called before all are here.
     let door = Door::named(&door_of(shared, shared.rank)).ok();
-    let ready = world::needs_multiple().map_err(CallError::from).and_then(|()| service());
+    let ready = against.map_or(Ok(()), Err).and_then(|()| Ok(world::needs_multiple()?)).and_then(|()| service());
     let vote = Collective::Max(vec![u64::from(ready.is_err())]);
     let Core { comm, notes, .. } = &mut *core;
     let failed = wait::collective(comm, vote, notes, &mut budget, &place, false).map_err(lose)?.into_inner();

@@ -532,6 +532,7 @@ impl<C: Comm> Track<C> {
         if !report.items.is_empty() && program::wants_report() {
             served.keep(self.past(shared, &report));
         }
+        program::failed(report::failed(shared, &report));
         for (item, verdict) in &report.items {
             let Verdict::Undone(causes) = verdict else { continue };
             let Some(first) = causes.first() else { continue };
@@ -540,8 +541,8 @@ impl<C: Comm> Track<C> {
                 self.lost.insert(*asker, Failure::new(first.failure.phase, text.clone()));
             }
         }
-        for text in report::unheard(shared, &recorded, &report) {
-            served.hands.say(text);
+        for undone in report::unheard(shared, &recorded, &report) {
+            served.hands.say(program::heard(&undone));
         }
         let answer = |(ticket, means)| (ticket, Ok(Answer { report: report.clone(), means }));
         served.tickets.answer(tickets.into_iter().map(answer));

@@ -321,9 +321,12 @@ impl<C: Comm, N: Control> Post<C, N> {
         if impatient.is_empty() && own && self.tracks[at].waits().is_some() {
             served.hands.say(format!("still waiting: {missed}"));
         }
-        // With the whole of a lane idle only those who leave hold a roll-call that could end the session.
-        if impatient.is_empty() && own && ends && self.tracks[at].is_idle() {
-            self.say_who_works(served);
+        // With the whole of a lane idle only those who leave hold a roll-call that nobody has asked for.
+        if impatient.is_empty() && own && self.tracks[at].is_idle() {
+            match roll::is_fatal(&missed) {
+                true => served.hands.say(format!("still waiting: {missed}")),
+                false => self.say_who_works(served),
+            }
         }
         let error = CallError::Deadline(missed);
         served.tickets.answer(impatient.into_iter().map(|ticket| (ticket, Err(error.clone()))));
@@ -393,11 +396,11 @@ impl<C: Comm, N: Control> Post<C, N> {
             return Ok(true);
         }
         // Others may go on for as long as they like, if they are alive; and are asked less and less often.
-        let patience = shared.limit.map(|limit| limit.saturating_mul(1 << self.asked.min(16)));
-        if patience.is_some_and(|patience| since.elapsed() >= patience) && self.rolls[0].is_none() {
+        let patience = shared.limit.unwrap_or(TALK_AFTER).saturating_mul(1 << self.asked.min(16));
+        if since.elapsed() >= patience && self.rolls[0].is_none() {
             self.asked += 1;
             let waited = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.rolls[0] = Some(Roll::open(shared, &self.tracks[0], waited, true));
+            self.rolls[0] = Some(Roll::open(shared, &self.tracks[0], waited, shared.limit.is_some()));
             return Ok(true);
         }
         Ok(false)

@@ -15,6 +15,7 @@
 //! | `DLCAST_SIM_RUNS` | random runs of the simulation in dlcast's own tests | 2000 |
 //! | `DLCAST_SIM_FIRST` | seed of the first of them, where the service is simulated | 0 |
 //! | `DLCAST_SIM_PROGRESS` | 1: the simulation of the service says how far it is | |
+//! | `DLCAST_SEARCH_RUNS` | random trees of libraries in dlcast's own tests | 30 |
 //! | `DLCAST_FUZZ_RUNS` | malformed messages in dlcast's own tests | 1000000 |
 
 use std::ffi::{OsStr, OsString};
@@ -319,6 +320,11 @@ pub fn node_dir() -> PathBuf {
     if shared_memory.is_dir() { shared_memory } else { std::env::temp_dir() }
 }
 
+/// LD_LIBRARY_PATH, as ld.so has read it when this process started; empty where it is not set.
+pub fn library_path() -> String {
+    std::env::var_os("LD_LIBRARY_PATH").map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
 /// The working directory, which relative paths are relative to.
 pub fn working_dir() -> std::io::Result<PathBuf> {
     std::env::current_dir()
@@ -366,6 +372,12 @@ pub fn sim_progress() -> bool {
 #[cfg(test)]
 pub fn fuzz_runs() -> u64 {
     text("DLCAST_FUZZ_RUNS").and_then(|value| value.parse().ok()).unwrap_or(1_000_000)
+}
+
+/// Random trees on which the search is compared with ld.so's, in dlcast's own tests.
+#[cfg(test)]
+pub fn search_runs() -> u64 {
+    text("DLCAST_SEARCH_RUNS").and_then(|value| value.parse().ok()).unwrap_or(30)
 }
 
 /// A variable that is set and not empty.

@@ -3,7 +3,7 @@
 //! It knows one process only: which rank it is, and what the others have, is none of its business.
 //!
 //! # Layout
-//! - [`search`] and [`cache`] where plain dlopen would find a bare name
+//! - [`search`] where plain dlopen would find a bare name
 //! - [`identify`] a file's identity, read once; `digest` by several threads
 //! - [`node`] digests shared by the ranks of one node; [`bell`] wakes those who wait for one
 //! - [`dl`] the handles
@@ -15,7 +15,6 @@
 //!   load with it; [`probe`] asking an MPI, in a process of its own
 
 pub mod bell;
-pub mod cache;
 pub mod callback;
 pub mod code;
 mod digest;

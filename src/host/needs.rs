@@ -6,8 +6,9 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::search;
-use crate::layers::elf::{self, Elf};
+use super::search::{self, NotFound};
+use crate::layers::elf::{self, Kind};
+use crate::layers::search::{Disk, Process, Rule};
 
 /// One library that a program needs.
 #[derive(Debug)]
@@ -17,77 +18,46 @@ pub struct Need {
     /// That object.
     pub by: PathBuf,
     /// The file, or why there is none.
-    pub found: Result<PathBuf, search::NotFound>,
+    pub found: Result<PathBuf, NotFound>,
 }
 
-/// An object that was read, and the RPATH folders of those that led to it.
-struct Reader {
-    path: PathBuf,
-    elf: Elf,
-    /// RPATH of an object counts for all that it brings along (ld.so(8)).
-    inherited: Vec<PathBuf>,
-}
-
-/// Everything that `object` needs, in the order of ld.so: breadth first, each name once.
+/// Everything that `object` needs, in the order of ld.so: breadth first, each name once. A program of this LD_LIBRARY_PATH.
 ///
 /// # Errors
 /// Why `object` itself cannot be read; what it needs is reported in the list.
-pub fn of(object: &Path) -> Result<Vec<Need>, String> {
-    let real = std::fs::canonicalize(object).map_err(|error| format!("{}: {error}", object.display()))?;
-    let elf = read(&real)?;
-    let mut readers = vec![Reader { path: real, elf, inherited: Vec::new() }];
-    let (mut needs, mut seen) = (Vec::new(), HashSet::new());
-    let mut next = 0;
-    while let Some(reader) = readers.get(next) {
-        next += 1;
-        let folders = |entries: &[String]| -> Vec<PathBuf> {
-            entries.iter().filter_map(|entry| folder(entry, &reader.path)).collect()
-        };
-        let runpath = folders(&reader.elf.runpath);
-        // An object with RUNPATH has no RPATH, and takes none of those above it; what it brings along does.
-        let has_runpath = !reader.elf.runpath.is_empty();
-        let own = if has_runpath { Vec::new() } else { folders(&reader.elf.rpath) };
-        let chain: Vec<PathBuf> = own.into_iter().chain(reader.inherited.clone()).collect();
-        let rpath = if has_runpath { &[][..] } else { &chain[..] };
-        let mut found_here = Vec::new();
-        for name in &reader.elf.needed {
-            if !seen.insert(name.clone()) {
-                continue;
-            }
-            let found = match name.contains('/') {
-                true => Ok(PathBuf::from(name)),
-                false => search::find_for(name, rpath, &runpath),
-            };
-            if let Ok(path) = &found
-                && let Ok(elf) = read(path)
-            {
-                // A later need of that name is met by it.
-                seen.extend(elf.soname.clone());
-                found_here.push(Reader { path: path.clone(), elf, inherited: chain.clone() });
-            }
-            needs.push(Need { name: name.clone(), by: reader.path.clone(), found });
+pub fn of(object: &Path, library_path: &str) -> Result<Vec<Need>, String> {
+    let at = |why: &dyn std::fmt::Display| format!("{}: {why}", object.display());
+    let real = std::fs::canonicalize(object).map_err(|error| at(&error))?;
+    let loader = File::open(&real).ok().and_then(|file| elf::interpreter(&file).ok()?);
+    let (system, disk) = (search::system(), Disk::default());
+    let elf = disk.object(&real).map_err(|error| at(&error))?;
+    let mut process = Process::empty(&system, &disk, loader.as_deref());
+    process.set_library_path(Process::library_path(&real, library_path, &system));
+    let needs = match elf.kind {
+        Kind::Executable => process.start(&real),
+        Kind::SharedObject => process.take(&real).map(|(_, needs)| needs),
+    };
+    let (mut list, mut seen) = (Vec::new(), HashSet::new());
+    for need in needs.map_err(|error| at(&error))? {
+        let by = process.object(need.by).path.clone();
+        let name = need.trail.name.clone();
+        let is_met = need.trail.found.as_ref().is_some_and(|found| found.rule == Rule::Loaded);
+        if is_met || !seen.insert(name.clone()) {
+            continue;
         }
-        readers.extend(found_here);
+        let found = match need.trail.found {
+            Some(found) => Ok(found.path),
+            None => Err(NotFound { name: name.clone(), tried: need.trail.tried }),
+        };
+        list.push(Need { name, by, found });
     }
-    Ok(needs)
+    Ok(list)
 }
 
 /// The name under which others need a library.
 #[must_use]
 pub fn soname(path: &Path) -> Option<String> {
-    read(path).ok()?.soname
-}
-
-fn read(path: &Path) -> Result<Elf, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    elf::read_any_file(&file).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-/// `$ORIGIN` is the folder of the object. Other tokens mean what this ld.so was built with, and lead nowhere here.
-fn folder(entry: &str, object: &Path) -> Option<PathBuf> {
-    let origin = object.parent()?.to_str()?;
-    let entry = entry.replace("${ORIGIN}", origin).replace("$ORIGIN", origin);
-    (!entry.is_empty() && !entry.contains('$')).then(|| entry.into())
+    elf::read_any_file(&File::open(path).ok()?).ok()?.soname
 }
 
 #[cfg(test)]
@@ -114,7 +84,7 @@ mod tests {
         let dirs = [format!("-L{}", path(&folder.join("a"))), format!("-Wl,-rpath-link,{}", path(&folder.join("b")))];
         let rpath = format!("-Wl,{tag},-rpath,$ORIGIN/a:${{ORIGIN}}/b");
         compile(&folder.join("program"), &[&dirs[..], &["-ldlcasta".into(), rpath]].concat());
-        let needs = of(&folder.join("program")).unwrap();
+        let needs = of(&folder.join("program"), "").unwrap();
         needs.into_iter().map(|need| (need.name, need.found.ok())).collect()
     }
 
@@ -150,7 +120,7 @@ mod tests {
         let program = Path::new("/bin/sh");
         let told = Command::new("ldd").arg(program).output().unwrap();
         let told = String::from_utf8_lossy(&told.stdout).into_owned();
-        let needs = of(program).unwrap();
+        let needs = of(program, "").unwrap();
         assert!(!needs.is_empty());
         for need in needs {
             let path = need.found.unwrap();

@@ -35,10 +35,12 @@ pub struct Elf {
     pub soname: Option<String>,
     /// The names of the libraries that it needs, in order (DT_NEEDED).
     pub needed: Vec<String>,
-    /// The folders of DT_RPATH, as they stand there: `$ORIGIN` is not replaced.
+    /// The entries of DT_RPATH, as they stand there: `$ORIGIN` is not replaced. One that is there and empty is one empty entry.
     pub rpath: Vec<String>,
-    /// The folders of DT_RUNPATH, as they stand there.
+    /// The entries of DT_RUNPATH, as they stand there.
     pub runpath: Vec<String>,
+    /// It was linked with `-z nodefaultlib`: the system's own folders are not looked into for it.
+    pub no_default: bool,
     /// What the linker signed it with (the note NT_GNU_BUILD_ID).
     pub build_id: Option<Vec<u8>>,
     /// The first exported `PyInit_*` or `PyModExport_*`: it is an extension module of Python.
@@ -124,6 +126,7 @@ fn check<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, ElfError> {
         needed: dynamic.needed(&image)?,
         rpath: dynamic.path(&image, (elf::DT_RPATH, "DT_RPATH"))?,
         runpath: dynamic.path(&image, (elf::DT_RUNPATH, "DT_RUNPATH"))?,
+        no_default: dynamic.has_no_default(),
         build_id,
         python_init: None,
         kind: if parts.is_exec || dynamic.is_pie() { Kind::Executable } else { Kind::SharedObject },

@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! - [`elf`] reading and checking one object; pure, so that `host` and `session` use it, too
+//! - [`search`] where ld.so looks for a library, and why it takes what it takes
 //! - [`stack`] which layers there are, where, and in which order one uses the others
 //!   ([`linearise`]: that order; [`venvstacks`]: the stacks that venvstacks has built)
 //! - [`scan`] which shared objects a layer has, and what each is
@@ -12,5 +13,6 @@
 pub mod elf;
 pub mod linearise;
 pub mod scan;
+pub mod search;
 pub mod stack;
 pub mod venvstacks;

@@ -27,7 +27,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
     ("round", &["comm", "error", "outcome", "plan", "ranks", "request", "task", "wire"]),
     ("layers", &[]),
     ("lane", &["comm", "ranks", "round"]),
-    // layers::elf takes bytes and does nothing: for this rule it is a value.
+    // layers::elf takes bytes and layers::search takes a disk; of a process they know nothing. For this rule they are values.
     ("host", &["code", "error", "identity", "layers", "outcome", "plan", "request", "task", "wire"]),
     ("intercept", &[]),
     ("importer", &["code", "outcome"]),

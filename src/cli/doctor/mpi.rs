@@ -74,7 +74,7 @@ pub fn engine(findings: &mut Findings) -> Option<Engine> {
         findings.problem("engine", says, "install dlcast again; shim and libdlcast.so belong into one folder");
         return None;
     };
-    match needs::of(&engine) {
+    match needs::of(&engine, &config::library_path()) {
         Err(error) => {
             findings.problem("engine", error, "install dlcast again");
             None

@@ -44,7 +44,7 @@ pub fn look(findings: &mut Findings, name: &OsStr) -> Own {
             return Own::default();
         }
     }
-    let needs = match needs::of(last) {
+    let needs = match needs::of(last, &config::library_path()) {
         Ok(needs) => needs,
         Err(error) => {
             findings.warning("program", error, "look at it with readelf -d");

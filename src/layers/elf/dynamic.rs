@@ -188,7 +188,13 @@ impl Dynamic {
         Ok(needed)
     }
 
-    /// The folders of a search path, as they stand there.
+    /// Tells whether its needs are not to be looked for in the system's own folders.
+    pub fn has_no_default(&self) -> bool {
+        self.value(elf::DT_FLAGS_1).unwrap_or(0) & elf::DF_1_NODEFLIB.0 != 0
+    }
+
+    /// The entries of a search path, as they stand there: an empty one is the working directory. A path that is there and empty is
+    /// one empty entry, because a RUNPATH counts even then.
     pub fn path<'d, R: ReadRef<'d>>(
         &self,
         image: &Image<R>,
@@ -198,7 +204,7 @@ impl Dynamic {
             return Ok(Vec::new());
         };
         let path = self.string(image, name, offset, LONGEST_PATH)?;
-        Ok(path.split(':').filter(|folder| !folder.is_empty()).map(str::to_string).collect())
+        Ok(path.split(':').map(str::to_string).collect())
     }
 
     /// The string at `offset` of the table; bytes that are not UTF-8 are replaced.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -303,8 +304,9 @@ tell(**told)
 
 def test_random_imports_and_loads_beside_a_ring_of_messages(run, compiled):
     libraries = [compiled(f"storm{number}", LIBRARY) for number in range(4)]
-    ranks = 4
-    for told in run("service_storm", ranks, "1000", *libraries, limit=90).good(ranks):
+    # scripts/storm asks for more.
+    ranks = int(os.environ.get("DLCAST_STORM_RANKS", "4"))
+    for told in run("service_storm", ranks, "1000", *libraries, limit=90 + ranks).good(ranks):
         assert told["errors"] == []
         assert told["wrong"] == 0
         assert told["laps"] > 10

@@ -11,7 +11,8 @@ import dlcast
 total, libraries = int(sys.argv[1]), sys.argv[2:]
 dlcast.attach(mode="service", timeout=60)
 dice = random.Random(rank)
-share = total // size
+# Of each of two threads.
+share = -(-total // (2 * size))
 errors = []
 
 
@@ -31,7 +32,7 @@ def ask(seed, count):
         errors.append(repr(error))
 
 
-threads = [threading.Thread(target=ask, args=(100 * rank + number, share // 2)) for number in range(2)]
+threads = [threading.Thread(target=ask, args=(100 * rank + number, share)) for number in range(2)]
 for thread in threads:
     thread.start()
 laps = wrong = 0

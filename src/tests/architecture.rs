@@ -69,7 +69,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
 
 /// A part inside another that only these may name.
 const PRIVATE: &[(&str, &str, &[&str])] =
-    &[("comm", "mpi", &["comm", "session", "capi"]), ("layers", "elf", &["layers", "host", "session", "cli"])];
+    &[("comm", "mpi", &["comm", "session", "capi"]), ("layers", "elf", &["layers", "host", "session"])];
 
 /// A crate, and the places that may name it. `std::env` is written like one.
 const OWNERS: &[(&str, &[&str])] = &[
@@ -87,6 +87,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
+    ("rustix", &["layers/link/folder.rs"]),
+    ("pathdiff", &["layers/wrapper/place.rs"]),
     ("glob", &["config.rs", "intercept/policy.rs", "layers/stack/exclude.rs"]),
 ];
 

@@ -1,8 +1,10 @@
 //! `dlcast layers`: libraries find each other across environment layers.
 //!
 //! # Layout
+//! - `link` libraries of all layers within reach of each
 //! - `scan` which shared objects the layers have
 
+mod link;
 mod scan;
 
 use std::path::PathBuf;
@@ -14,6 +16,10 @@ use crate::layers::stack::{Stack, StackError};
 pub enum Command {
     /// List the shared objects of every layer, and what each is
     Scan(scan::Arguments),
+    /// Let the libraries of all layers be found from each: links in share/venv/dynlib, and a wrapper in place of bin/python
+    ///
+    /// Running it again changes nothing. What a layer hides of those below it is told.
+    Link(link::Arguments),
 }
 
 /// Which stack: the same for every subcommand.
@@ -42,5 +48,6 @@ impl Which {
 pub fn run(command: &Command) -> u8 {
     match command {
         Command::Scan(arguments) => scan::run(arguments),
+        Command::Link(arguments) => link::run(arguments),
     }
 }

@@ -1,0 +1,109 @@
+//! The libraries of one layer that have names for others, copies of one library taken together.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use super::{LinkError, names};
+use crate::layers::elf::Elf;
+use crate::layers::scan::{Class, Object};
+use crate::layers::stack::Layer;
+
+/// A library in a layer: one file, or several with the same content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Library {
+    /// The file that links lead to, relative to the layer.
+    pub file: PathBuf,
+    /// The same, absolute and without links.
+    pub real: PathBuf,
+    /// The names under which it is looked for, and for each the files because of which.
+    pub names: BTreeMap<OsString, Vec<PathBuf>>,
+    /// Its size.
+    pub size: u64,
+    /// What it calls itself.
+    pub soname: Option<String>,
+}
+
+/// Compares the content of two files.
+pub type Same<'a> = dyn FnMut(&Path, &Path) -> std::io::Result<bool> + 'a;
+
+/// The libraries of a layer, except those that it excludes. `root` is its folder without links.
+///
+/// # Errors
+///
+/// [`LinkError::Compare`].
+pub fn libraries(layer: &Layer, root: &Path, objects: &[Object], same: &mut Same) -> Result<Vec<Library>, LinkError> {
+    let mut libraries: Vec<Library> = Vec::new();
+    let mut of_file: BTreeMap<PathBuf, usize> = BTreeMap::new();
+    // Files come before the links to them, so that links lead to files.
+    let (links, files): (Vec<&Object>, Vec<&Object>) = objects.iter().partition(|object| object.link.is_some());
+    for object in files.into_iter().chain(links) {
+        let Class::Library(elf) = &object.class else { continue };
+        let real = object.link.clone().unwrap_or_else(|| root.join(&object.path));
+        // Where a link leaves the layer, links lead to the link.
+        let file = real.strip_prefix(root).unwrap_or(&object.path).to_path_buf();
+        if layer.exclude.covers(&object.path) || layer.exclude.covers(&file) {
+            continue;
+        }
+        let at = *of_file.entry(real).or_insert_with_key(|real| {
+            let (real, soname) = (real.clone(), elf.soname.clone());
+            libraries.push(Library { file, real, names: BTreeMap::new(), size: object.size, soname });
+            libraries.len() - 1
+        });
+        for name in names_of(object, elf) {
+            libraries[at].names.entry(name).or_default().push(object.path.clone());
+        }
+    }
+    together(libraries, same)
+}
+
+/// A link gives its own name; the SONAME comes with the file, or with the link if the file is in no layer.
+fn names_of(object: &Object, elf: &Elf) -> Vec<OsString> {
+    let name = object.path.file_name().unwrap_or_default();
+    let behind = object.link.as_deref().and_then(Path::file_name);
+    match (behind, elf.soname.as_deref()) {
+        (Some(behind), Some(soname)) if names::is_private(behind, soname) => vec![name.into()],
+        (_, soname) => names::names(name, soname),
+    }
+}
+
+/// Makes copies one library.
+fn together(libraries: Vec<Library>, same: &mut Same) -> Result<Vec<Library>, LinkError> {
+    let mut kept: Vec<Library> = Vec::new();
+    let mut alike: BTreeMap<(u64, Option<String>), Vec<usize>> = BTreeMap::new();
+    for library in libraries {
+        let group = alike.entry((library.size, library.soname.clone())).or_default();
+        let mut copy_of = None;
+        for at in group.iter().copied() {
+            let compared = same(&kept[at].real, &library.real);
+            if compared.map_err(|source| LinkError::compare(&kept[at].real, &library.real, source))? {
+                copy_of = Some(at);
+                break;
+            }
+        }
+        match copy_of {
+            Some(at) => kept[at].take(library),
+            None => {
+                group.push(kept.len());
+                kept.push(library);
+            }
+        }
+    }
+    Ok(kept)
+}
+
+impl Library {
+    /// Takes a copy's names along. Links lead to the file that is called like the library, or else to the first one.
+    fn take(&mut self, copy: Library) {
+        let rank = |library: &Library| {
+            let named = library.file.file_name() == library.soname.as_deref().map(OsStr::new);
+            (!named, library.file.clone())
+        };
+        if rank(&copy) < rank(self) {
+            (self.file, self.real) = (copy.file, copy.real);
+        }
+        for (name, files) in copy.names {
+            self.names.entry(name).or_default().extend(files);
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What a layer hides of those below it: a different file of the same name.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::LinkError;
+use super::candidates::{Library, Same};
+use crate::layers::stack::Stack;
+
+/// A library that a start from some layer does not find, because another of the same name comes first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// What is looked for.
+    pub name: OsString,
+    /// The layer whose file is found, and the file, relative to it.
+    pub found: (usize, PathBuf),
+    /// The layer whose file is not, and the file, relative to it.
+    pub hidden: (usize, PathBuf),
+    /// The layers from which it is so.
+    pub seen_from: Vec<usize>,
+}
+
+/// Looks from every layer down.
+///
+/// # Errors
+///
+/// [`LinkError::Compare`].
+pub(super) fn find(
+    stack: &Stack,
+    offers: &[BTreeMap<OsString, Library>],
+    same: &mut Same,
+) -> Result<Vec<Shadow>, LinkError> {
+    // By name, layer that is found, layer that is hidden.
+    let mut compared: BTreeMap<(&OsString, usize, usize), (bool, Vec<usize>)> = BTreeMap::new();
+    for (viewer, layer) in stack.layers.iter().enumerate() {
+        let mut first: BTreeMap<&OsString, usize> = BTreeMap::new();
+        for at in [viewer].into_iter().chain(layer.below.iter().copied()) {
+            for (name, library) in &offers[at] {
+                let found = *first.entry(name).or_insert(at);
+                if found == at {
+                    continue;
+                }
+                let (_, seen_from) = match compared.entry((name, found, at)) {
+                    std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
+                    std::collections::btree_map::Entry::Vacant(new) => {
+                        new.insert((is_different(&offers[found][name], library, same)?, Vec::new()))
+                    }
+                };
+                seen_from.push(viewer);
+            }
+        }
+    }
+    let different = compared.into_iter().filter(|(_, (different, _))| *different);
+    Ok(different
+        .map(|((name, found, hidden), (_, seen_from))| Shadow {
+            name: name.clone(),
+            found: (found, offers[found][name].file.clone()),
+            hidden: (hidden, offers[hidden][name].file.clone()),
+            seen_from,
+        })
+        .collect())
+}
+
+fn is_different(one: &Library, other: &Library, same: &mut Same) -> Result<bool, LinkError> {
+    if one.real == other.real {
+        return Ok(false);
+    }
+    if one.size != other.size {
+        return Ok(true);
+    }
+    let compared = same(&one.real, &other.real);
+    compared.map(|same| !same).map_err(|source| LinkError::compare(&one.real, &other.real, source))
+}

@@ -1,0 +1,56 @@
+//! Whether two files have the same content. Read side by side: where they differ, they mostly do so early.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+const BUFFER: usize = 128 << 10;
+
+/// Compares the content of two files.
+///
+/// # Errors
+///
+/// What opening or reading them fails with.
+pub fn same(one: &Path, other: &Path) -> io::Result<bool> {
+    let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
+    let (mut one, mut other) = (open(one)?, open(other)?);
+    if one.get_ref().metadata()?.len() != other.get_ref().metadata()?.len() {
+        return Ok(false);
+    }
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let length = left.len().min(right.len());
+        if length == 0 {
+            return Ok(left.len() == right.len());
+        }
+        if left[..length] != right[..length] {
+            return Ok(false);
+        }
+        one.consume(length);
+        other.consume(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn one_byte_at_any_end_makes_a_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let long = vec![7; 3 * BUFFER + 1];
+        fs::write(path("one"), &long).unwrap();
+        for (change, expected) in [(None, true), (Some(0), false), (Some(BUFFER), false), (Some(3 * BUFFER), false)] {
+            let mut other = long.clone();
+            change.into_iter().for_each(|at: usize| other[at] = 8);
+            fs::write(path("other"), &other).unwrap();
+            assert_eq!(same(&path("one"), &path("other")).unwrap(), expected, "{change:?}");
+        }
+        fs::write(path("other"), &long[1..]).unwrap();
+        assert!(!same(&path("one"), &path("other")).unwrap());
+        assert!(same(&path("one"), &path("none")).is_err());
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a layer gets no `bin/python` of dlcast's.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What is in the way.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WrapperError {
+    /// The loader would take the path apart.
+    #[error("{}: a path with `{found}` cannot stand in {variable}; rename the folder", path.display())]
+    Path {
+        /// The layer.
+        path: PathBuf,
+        /// What the loader does not take as it stands.
+        found: &'static str,
+        /// The loader's variable.
+        variable: &'static str,
+    },
+    /// No interpreter by any of the usual names.
+    #[error("{}: no python, python3 or python_ that leads to an interpreter; make the environment anew", bin.display())]
+    NoPython {
+        /// The folder.
+        bin: PathBuf,
+    },
+    /// Somebody else's script.
+    #[error("{}: a script that neither dlcast nor venvstacks has made; move it away, and link the interpreter in its place", path.display())]
+    Foreign {
+        /// The script.
+        path: PathBuf,
+    },
+    /// A link that leads nowhere.
+    #[error("{}: leads nowhere; make the environment anew", path.display())]
+    Dangling {
+        /// The link.
+        path: PathBuf,
+    },
+    /// Links in a circle.
+    #[error("{}: leads back to itself; make the environment anew", path.display())]
+    Circle {
+        /// Where one would begin.
+        path: PathBuf,
+    },
+    /// What the wrapper says of itself would not be so.
+    #[error("{}: leads to {}, and the wrapper finds its layer by its folder; make {} a folder of the layer", folder.display(), real.display(), folder.display())]
+    Elsewhere {
+        /// A folder of the layer.
+        folder: PathBuf,
+        /// Where it is really.
+        real: PathBuf,
+    },
+    /// A file cannot be read.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,80 @@
+#!/bin/bash -p
+# The Python of an environment layer: starts bin/python_ in such a way that the shared libraries of this layer, and of those
+# below it, are found. Made by `dlcast layers link`, which also mends it.
+#
+# -p: bash reads no file that the environment names, and takes no functions from it. No program is called, as there may be no
+# PATH, except for one by its own path when a link leads here from another folder. All names begin with dlcast_: a variable of
+# the user's that has the same name would be changed for Python, too.
+
+dlcast_fail() {
+  printf '%s: %s\n' "$0" "$1" >&2
+  exit 126
+}
+
+# Where this file is. Links of other environments lead here, too; Python then has to be told the name that was used there.
+dlcast_self=$0
+[[ $dlcast_self == /* ]] || dlcast_self=$PWD/$dlcast_self
+dlcast_other=
+while [[ -L $dlcast_self ]]; do
+  dlcast_bin=${dlcast_self%/*}
+  if [[ ! -L $dlcast_bin/python && $dlcast_self -ef $dlcast_bin/python ]]; then
+    dlcast_self=$dlcast_bin/python # From python3 beside it.
+    break
+  fi
+  if [[ -z $dlcast_other && (-e $dlcast_bin/pyvenv.cfg || -e $dlcast_bin/../pyvenv.cfg) ]]; then
+    dlcast_other=$dlcast_self
+  fi
+  dlcast_tool=/usr/bin/readlink
+  [[ -x $dlcast_tool ]] || dlcast_tool=/bin/readlink
+  # The slash keeps newlines at the end.
+  dlcast_link=$("$dlcast_tool" -n -- "$dlcast_self" && printf /) || dlcast_fail "cannot follow the link $dlcast_self"
+  dlcast_self=${dlcast_link%/}
+  [[ $dlcast_self == /* ]] || dlcast_self=$dlcast_bin/$dlcast_self
+done
+
+# Its folder without links, so that every start names the libraries' folders alike. Python is told the path that was used,
+# unless that has dots.
+dlcast_bin=${dlcast_self%/*}
+dlcast_rest=$dlcast_bin
+[[ $dlcast_bin/ != *//* && $dlcast_bin/ != */./* && $dlcast_bin/ != */../* ]] || dlcast_self=
+while [[ -n $dlcast_self && -n $dlcast_rest && ! -L $dlcast_rest ]]; do
+  dlcast_rest=${dlcast_rest%/*}
+done
+if [[ -n $dlcast_rest ]]; then
+  dlcast_bin=$(cd -P -- "$dlcast_bin" && printf '%s/' "$PWD") || dlcast_fail "cannot enter the folder $dlcast_bin"
+  dlcast_bin=${dlcast_bin%/}
+  [[ $dlcast_bin != //* ]] || dlcast_bin=${dlcast_bin#/}
+fi
+[[ -n $dlcast_self ]] || dlcast_self=$dlcast_bin/python
+
+dlcast_layer=${dlcast_bin%/*}
+[[ $dlcast_layer != *[@SEPARATORS@]* ]] ||
+  dlcast_fail "$dlcast_layer has a character that @VARIABLE@ cannot hold: rename the folder"
+dlcast_stack=@STACK@
+dlcast_folders=(
+@FOLDERS@
+)
+
+# What the user has set comes first. What another wrapper has set may be in another order, and is set anew.
+dlcast_path=
+dlcast_rest=$@VARIABLE@
+while [[ -n $dlcast_rest ]]; do
+  dlcast_entry=${dlcast_rest%%[@SEPARATORS@]*}
+  dlcast_rest=${dlcast_rest#"$dlcast_entry"}
+  dlcast_rest=${dlcast_rest#?}
+  for dlcast_folder in '' "${dlcast_folders[@]}"; do
+    [[ $dlcast_entry != "$dlcast_folder" ]] || continue 2
+  done
+  dlcast_path+=$dlcast_entry:
+done
+for dlcast_folder in "${dlcast_folders[@]}"; do
+  dlcast_path+=$dlcast_folder:
+done
+export @VARIABLE@="${dlcast_path%:}"
+
+# A script would be this one, sooner or later.
+[[ -x $dlcast_bin/python_ ]] || dlcast_fail "$dlcast_bin/python_ is no interpreter: run dlcast layers link"
+read -r -n 2 dlcast_start 2>/dev/null <"$dlcast_bin/python_"
+[[ $dlcast_start != '#!' ]] || dlcast_fail "$dlcast_bin/python_ leads to a script and not to Python: run dlcast layers link"
+
+exec -a "${dlcast_other:-$dlcast_self}" "$dlcast_bin/python_" "$@"

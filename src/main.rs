@@ -39,6 +39,11 @@ enum Command {
     /// When ranks disagree on a file, run this on the hosts that the error names. Files that dlcast would refuse are
     /// reported with the reason, and the exit code is 1.
     Identity(cli::identity::Arguments),
+    /// Explain why a library is found or not: the whole search of ld.so, and the way out
+    ///
+    /// For LIB, and for everything that it needs, in the order of ld.so: every place where it looks, and why it takes what is there or
+    /// goes on. For whoever stares at "cannot open shared object file". The exit code is 1 if anything is not found.
+    Explain(cli::explain::Arguments),
     /// Let libraries find each other across the layers of a stack of Python environments
     ///
     /// STACK is a stack.toml, a venvstacks.toml, or a folder that holds one of them.
@@ -54,6 +59,7 @@ extern "C" fn main() -> std::ffi::c_int {
         Command::Run(arguments) => cli::run::run(&arguments),
         Command::Doctor(arguments) => cli::doctor::run(&arguments),
         Command::Identity(arguments) => cli::identity::run(&arguments),
+        Command::Explain(arguments) => cli::explain::run(&arguments),
         Command::Layers(command) => cli::layers::run(&command),
     };
     // Which writes what standard output still holds.

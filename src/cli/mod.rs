@@ -1,6 +1,8 @@
-//! Subcommands of `dlcast`, a file each. None of them calls MPI in its own process.
+//! Subcommands of `dlcast`, a file or a folder each. None of them calls MPI in its own process.
 
+mod child;
 pub mod doctor;
+pub mod explain;
 pub mod identity;
 pub mod layers;
 pub mod run;

@@ -6,6 +6,7 @@
 //! # Layout
 //! - [`elf`] reading and checking one object; pure, so that `host` and `session` use it, too
 //! - [`search`] where ld.so looks for a library, and why it takes what it takes
+//! - [`explain`] why ld.so finds what an object needs, or does not, and the way out
 //! - [`stack`] which layers there are, where, and in which order one uses the others
 //!   ([`linearise`]: that order; [`venvstacks`]: the stacks that venvstacks has built)
 //! - [`scan`] which shared objects a layer has, and what each is
@@ -13,6 +14,7 @@
 //! - [`wrapper`] the Python of each layer that has them within reach
 
 pub mod elf;
+pub mod explain;
 pub mod linearise;
 pub mod link;
 mod same;

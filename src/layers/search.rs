@@ -16,7 +16,7 @@ pub mod folders;
 mod head;
 pub mod process;
 #[cfg(test)]
-mod tests;
+pub(in crate::layers) mod tests;
 
 use std::path::{Path, PathBuf};
 
@@ -108,6 +108,30 @@ impl Trail {
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.tried.last().is_some_and(|tried| tried.reason.stops())
+    }
+
+    /// What ld.so says when it has found nothing: the text that people look up.
+    #[must_use]
+    pub fn said(&self) -> Option<String> {
+        let name = &self.name;
+        if self.found.is_some() {
+            return None;
+        }
+        let last = self.tried.last().filter(|last| last.reason.stops());
+        let because = last.and_then(|last| Some((last.path.display(), last.reason.said()?)));
+        Some(match because {
+            Some((path, why)) => format!("{path}: {why}"),
+            None if self.tried.iter().any(|tried| tried.reason == Reason::OtherClass) => {
+                format!("{name}: wrong ELF class: ELFCLASS{}", if cfg!(target_pointer_width = "64") { 32 } else { 64 })
+            }
+            // The rest of the message is the system's word on the last file that was tried.
+            None => match self.tried.last().map(|last| &last.reason) {
+                Some(Reason::Unwanted | Reason::Denied | Reason::Unopened(_)) => {
+                    format!("{name}: cannot open shared object file")
+                }
+                _ => format!("{name}: cannot open shared object file: No such file or directory"),
+            },
+        })
     }
 }
 

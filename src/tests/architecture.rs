@@ -69,7 +69,7 @@ const DIRECTION: &[(&str, &[&str])] = &[
 
 /// A part inside another that only these may name.
 const PRIVATE: &[(&str, &str, &[&str])] =
-    &[("comm", "mpi", &["comm", "session", "capi"]), ("layers", "elf", &["layers", "host", "session"])];
+    &[("comm", "mpi", &["comm", "session", "capi"]), ("layers", "elf", &["layers", "host", "session", "cli"])];
 
 /// A crate, and the places that may name it. `std::env` is written like one.
 const OWNERS: &[(&str, &[&str])] = &[

@@ -8,10 +8,8 @@
 //! - `mpi` dlcast's MPI and the program's, their thread level, the launcher
 //! - `program` what ld.so and the shim would make of a program
 //! - `system` settings and the host
-//! - `child` a process with a time limit
 //! - `table` the policy's table
 
-mod child;
 mod finding;
 mod mpi;
 mod program;

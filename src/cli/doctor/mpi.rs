@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::child;
 use super::finding::Findings;
+use crate::cli::child;
 use crate::cli::run::find_shim;
 use crate::cli::{FAILURE, SUCCESS};
 use crate::config;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use super::child;
 use super::finding::Findings;
 use super::mpi::{self, Mpi};
+use crate::cli::child;
 use crate::config;
 use crate::host::needs;
 use crate::host::program::{self, Start};

@@ -38,9 +38,7 @@ pub const THIS_MACHINE: Option<u32> = if cfg!(all(target_arch = "x86_64", target
 /// plain one. None where the cache holds no such name, and where `data` is no cache.
 #[must_use]
 pub fn lookup(data: &[u8], name: &[u8], flags: u32, hwcaps: &[&str]) -> Option<PathBuf> {
-    let cache = &data[start(data)?..];
-    let count = word(cache, MAGIC.len())? as usize;
-    let entries = cache.get(HEADER..HEADER.checked_add(count.checked_mul(ENTRY)?)?)?;
+    let (cache, entries) = parts(data)?;
     let mut best: Option<(usize, &[u8])> = None;
     for entry in entries.chunks_exact(ENTRY) {
         let field = |at| word(entry, at);
@@ -57,6 +55,22 @@ pub fn lookup(data: &[u8], name: &[u8], flags: u32, hwcaps: &[&str]) -> Option<P
         }
     }
     best.map(|(_, path)| PathBuf::from(OsStr::from_bytes(path)))
+}
+
+/// The names that the cache holds for a machine whose entries bear `flags`, in its order; some stand there several times.
+pub fn names(data: &[u8], flags: u32) -> impl Iterator<Item = &[u8]> {
+    let parts = parts(data);
+    let entries =
+        parts.into_iter().flat_map(|(cache, entries)| entries.chunks_exact(ENTRY).map(move |one| (cache, one)));
+    entries.filter_map(move |(cache, entry)| string(cache, word(entry, 4)?).filter(|_| word(entry, 0) == Some(flags)))
+}
+
+/// The cache in the newer format, and its entries.
+fn parts(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let cache = &data[start(data)?..];
+    let count = word(cache, MAGIC.len())? as usize;
+    let entries = cache.get(HEADER..HEADER.checked_add(count.checked_mul(ENTRY)?)?)?;
+    Some((cache, entries))
 }
 
 /// Where the newer format begins: its offsets count from there.
@@ -171,6 +185,13 @@ mod tests {
         assert_eq!(found(&data, "a", &["x86-64-v2"]).unwrap(), "/lib/a");
         let data = cache(&[(FLAGS, "a", "/lib/old/a", 4)]);
         assert_eq!(found(&data, "a", &["x86-64-v3"]), None);
+    }
+
+    #[test]
+    fn names_are_those_of_this_machine() {
+        let data = cache(&[(3, "liba.so", "/lib32/liba.so", 0), (FLAGS, "libb.so", "/lib/libb.so", 0)]);
+        assert_eq!(names(&data, FLAGS).collect::<Vec<_>>(), [b"libb.so"]);
+        assert_eq!(names(b"nonsense", FLAGS).count(), 0);
     }
 
     #[test]

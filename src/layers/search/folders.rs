@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::System;
 
 /// A list that is longer than any linker or person writes is cut off here: it would be tried for every name.
-const MOST: usize = 4096;
+const MOST: usize = 512;
 
 /// A folder in which names are looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]

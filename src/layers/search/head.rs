@@ -21,9 +21,12 @@ pub enum Reason {
     /// The file may not be read; ld.so passes over it.
     #[error("permission denied")]
     Denied,
-    /// A library of another machine or of another word size; ld.so passes over it.
-    #[error("made for another machine or word size")]
-    Foreign,
+    /// A library of another word size; ld.so passes over it.
+    #[error("made for another word size")]
+    OtherClass,
+    /// A library of another machine; ld.so passes over it.
+    #[error("made for another machine")]
+    OtherMachine,
     /// The cache does not hold the name.
     #[error("not in the cache")]
     NotCached,
@@ -52,6 +55,18 @@ impl Reason {
     #[must_use]
     pub fn stops(&self) -> bool {
         matches!(self, Reason::Short | Reason::NotElf | Reason::Refused(_) | Reason::Unreadable(_))
+    }
+
+    /// What ld.so says of a file that it stops at.
+    #[must_use]
+    pub fn said(&self) -> Option<&'static str> {
+        match self {
+            Reason::Short => Some("file too short"),
+            Reason::NotElf => Some("invalid ELF header"),
+            Reason::Refused(why) => Some(why),
+            Reason::Unreadable(_) => Some("cannot read file data"),
+            _ => None,
+        }
     }
 
     /// Tells whether ld.so passes over the rest of the list that led there.
@@ -124,11 +139,14 @@ fn judge(head: &[u8; HEADER]) -> Result<(), Reason> {
         return Err(Reason::NotElf);
     }
     if head[4] != CLASS {
-        return Err(Reason::Foreign);
+        return Err(Reason::OtherClass);
     }
     let refused = |why| Err(Reason::Refused(why));
     if head[5] != ORDER {
-        return refused("ELF file of the other byte order");
+        return refused(match cfg!(target_endian = "little") {
+            true => "ELF file data encoding not little-endian",
+            false => "ELF file data encoding not big-endian",
+        });
     }
     if head[6] != 1 {
         return refused("ELF file version ident does not match current one");
@@ -147,7 +165,7 @@ fn judge(head: &[u8; HEADER]) -> Result<(), Reason> {
         return refused("ELF file version does not match current one");
     }
     if MACHINE.is_some_and(|own| own != half(18)) {
-        return Err(Reason::Foreign);
+        return Err(Reason::OtherMachine);
     }
     if !matches!(half(16), 2 | 3) {
         return refused("only ET_DYN and ET_EXEC can be loaded");

@@ -153,10 +153,50 @@ impl<'a> Process<'a> {
         &self.objects[index]
     }
 
+    /// All objects, in the order of loading.
+    #[must_use]
+    pub fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// What ld.so is here.
+    #[must_use]
+    pub fn system(&self) -> &'a System {
+        self.system
+    }
+
+    /// What is on the disk.
+    #[must_use]
+    pub fn disk(&self) -> &'a Disk {
+        self.disk
+    }
+
     /// The program, if one was started.
     #[must_use]
     pub fn program(&self) -> Option<&Object> {
         self.program.map(|index| &self.objects[index])
+    }
+
+    /// The same, by its number.
+    #[must_use]
+    pub fn program_index(&self) -> Option<usize> {
+        self.program
+    }
+
+    /// What `$ORIGIN` stands for in an object.
+    #[must_use]
+    pub fn origin(&self, index: usize) -> PathBuf {
+        match self.program == Some(index) {
+            true => origin_of_program(&self.objects[index].path),
+            false => origin(&self.objects[index].path),
+        }
+    }
+
+    /// The folders that RPATH or RUNPATH of an object would give if it lay at `path`.
+    #[must_use]
+    pub fn folders_at(&self, index: usize, path: &Path) -> Vec<PathBuf> {
+        let (rpath, runpath) = paths(&self.objects[index].elf, &origin(path), self.system);
+        rpath.iter().chain(runpath.iter()).map(|folder| folder.path.clone()).collect()
     }
 
     /// Which object a name means, if one is loaded under it.
@@ -212,7 +252,7 @@ impl<'a> Process<'a> {
     fn search(&self, name: &str, asker: Option<usize>) -> Trail {
         let no_default = asker.is_some_and(|asker| self.objects[asker].elf.no_default);
         if name.contains('/') {
-            let origin = asker.map(|asker| origin(&self.objects[asker].path)).unwrap_or_default();
+            let origin = asker.map(|asker| self.origin(asker)).unwrap_or_default();
             // Where a token stands for nothing, ld.so searches for the empty name and finds nothing either.
             let path = folders::expand(name, &origin, self.system).unwrap_or_default();
             return super::at(name, Path::new(&path), self.disk);

@@ -1,6 +1,6 @@
 //! Claims about the search in folders. The real ld.so is asked in `oracle`; the cache's format is tested in `cache`.
 
-mod fixture;
+pub(in crate::layers) mod fixture;
 mod oracle;
 mod random;
 
@@ -49,7 +49,7 @@ fn dangling_foreign_and_missing_files_are_passed_over() {
     std::fs::write(foreign.join(NAME), fixture::foreign()).unwrap();
     let nowhere = dir.path().join("nowhere");
     let trail = sought(NAME, &[&dangling, &foreign, &missing, &nowhere]);
-    let all = [Reason::Dangling, Reason::Foreign, Reason::Missing, Reason::NoFolder, Reason::NotCached];
+    let all = [Reason::Dangling, Reason::OtherClass, Reason::Missing, Reason::NoFolder, Reason::NotCached];
     assert_eq!(reasons(&trail), all);
     fixture::copy(&good.join(NAME));
     let trail = sought(NAME, &[&dangling, &foreign, &missing, &nowhere, &good]);

@@ -180,6 +180,8 @@ fn bad_files_do_to_the_search_what_they_do_to_ld_so() {
         std::fs::write(bench.path("bad/liba.so"), bytes).unwrap();
         let trails = agree(&program, Some(&library_path));
         assert_eq!(trails[0].found.is_some(), goes_on, "{what}: {:?}", trails[0]);
+        says(&program, &trails[0], &library_path);
+        says(&program, &agree(&program, Some(&bench.text("bad")))[0], &bench.text("bad"));
     }
     let bad = bench.path("bad/liba.so");
     let make: [(&str, &dyn Fn(), bool); 4] = [
@@ -194,6 +196,15 @@ fn bad_files_do_to_the_search_what_they_do_to_ld_so() {
         make();
         let trails = agree(&program, Some(&library_path));
         assert_eq!(trails[0].found.is_some(), goes_on, "{what}: {:?}", trails[0]);
+        says(&program, &trails[0], &library_path);
+    }
+}
+
+/// Without the trace the program fails, with the words that we foretell.
+fn says(program: &Path, trail: &Trail, library_path: &str) {
+    if let Some(said) = trail.said() {
+        let (_, told) = ask(program, &[], Some(library_path), false);
+        assert!(told.contains(&format!("error while loading shared libraries: {said}")), "{said}\n{told}");
     }
 }
 

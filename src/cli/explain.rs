@@ -1,0 +1,136 @@
+//! `dlcast explain`: why a library is found or not, step by step, and the way out.
+//!
+//! # Layout
+//! - `subject` what LIB is: a path, a bare name, a module of Python
+//! - `python` what a Python says of itself
+//! - `place` where else a library is: in the layers of a stack, in the environment
+//! - `text` for people; `json` for programs
+
+mod json;
+mod place;
+mod python;
+mod subject;
+mod text;
+
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::{FAILURE, SUCCESS};
+use crate::config;
+use crate::host::search;
+use crate::layers::elf;
+use crate::layers::explain::{self, Elsewhere, Explanation, Target};
+use crate::layers::search::{Disk, Process, System};
+use subject::Subject;
+
+/// What to explain.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A path with a slash (./libheat.so), a bare name (libmpi.so.12), or a module of Python (mpi4py.MPI)
+    #[arg(value_name = "LIB")]
+    library: String,
+    /// The program that opens it (default: the Python in PATH)
+    #[arg(long, value_name = "PROGRAM")]
+    program: Option<PathBuf>,
+    /// One JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where something is to be opened.
+pub struct Scene {
+    /// The program that opens it; none if there is none.
+    pub program: Option<PathBuf>,
+    /// Its LD_LIBRARY_PATH.
+    pub variable: String,
+    /// How that is told.
+    pub told: String,
+}
+
+/// One object, and the search for it.
+pub struct Explained {
+    /// What is opened: a path or a bare name.
+    pub target: Target,
+    /// The search.
+    pub explanation: Explanation,
+}
+
+/// Prints the explanation; 1 if anything that is needed is not found.
+pub fn run(arguments: &Arguments) -> u8 {
+    let (text, is_well) = match explained(arguments) {
+        Ok(explained) => explained,
+        Err(error) => {
+            eprintln!("dlcast: {error}");
+            return FAILURE;
+        }
+    };
+    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
+        Ok(()) if is_well => SUCCESS,
+        // The reader has gone (`| head`): nobody is there to be told.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe && is_well => SUCCESS,
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            eprintln!("dlcast: standard output: {error}");
+            FAILURE
+        }
+        _ => FAILURE,
+    }
+}
+
+fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
+    let view = place::View::new(arguments)?;
+    let subject = subject::find(&arguments.library, &view)?;
+    let scene = view.scene(&subject)?;
+    let (system, disk) = (search::system(), Disk::default());
+    let all: Vec<Explained> = subject
+        .targets()
+        .into_iter()
+        .map(|target| {
+            let explanation = one(&scene, &target, &view.elsewhere(&subject), &system, &disk);
+            Explained { target, explanation }
+        })
+        .collect();
+    let is_well = all.iter().all(|one| one.explanation.missing().next().is_none());
+    let text = match arguments.json {
+        true => json::json(&arguments.library, &subject, &scene, &all).to_string(),
+        false => text::text(&arguments.library, &subject, &scene, &all, &view),
+    };
+    Ok((text, is_well))
+}
+
+fn one(scene: &Scene, target: &Target, elsewhere: &Elsewhere, system: &System, disk: &Disk) -> Explanation {
+    let program = match target {
+        Target::Start(program) => Some(program.as_path()),
+        Target::Open(_) => scene.program.as_deref(),
+    };
+    let loader = program.and_then(loader);
+    let mut process = Process::empty(system, disk, loader.as_deref());
+    let at = program.unwrap_or(Path::new("/"));
+    process.set_library_path(Process::library_path(at, &scene.variable, system));
+    if let (Target::Open(_), Some(program)) = (target, program) {
+        // What the program itself lacks is another question.
+        let _needs = process.start(program);
+    }
+    explain::explain(&mut process, target, elsewhere)
+}
+
+fn loader(program: &Path) -> Option<String> {
+    elf::interpreter(&std::fs::File::open(program).ok()?).ok()?
+}
+
+/// LD_LIBRARY_PATH as this process has it.
+fn variable() -> String {
+    config::library_path()
+}
+
+impl Subject {
+    /// What ld.so is asked for.
+    fn targets(&self) -> Vec<Target> {
+        let open = |path: &PathBuf| Target::Open(path.to_string_lossy().into_owned());
+        match self {
+            Subject::Program(path) => vec![Target::Start(path.clone())],
+            Subject::Library(path) => vec![open(path)],
+            Subject::Name(name) => vec![Target::Open(name.clone())],
+            Subject::Module { objects, .. } => objects.iter().map(open).collect(),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! An explanation for programs: one object, whose shape stays as it is within a version.
+
+use serde_json::{Value, json};
+
+use super::subject::Subject;
+use super::{Explained, Scene};
+use crate::layers::explain::{Hint, Outcome, Place, State, Step, Target};
+use crate::layers::search::{Reason, Rule};
+
+/// The shape's version.
+const VERSION: u32 = 1;
+
+/// Writes it.
+pub fn json(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained]) -> Value {
+    json!({
+        "version": VERSION,
+        "asked": asked,
+        "kind": match subject {
+            Subject::Program(_) => "program",
+            Subject::Library(_) => "library",
+            Subject::Name(_) => "name",
+            Subject::Module { .. } => "module",
+        },
+        "program": scene.program,
+        "library_path": scene.variable,
+        "objects": all.iter().map(object).collect::<Vec<_>>(),
+    })
+}
+
+fn object(explained: &Explained) -> Value {
+    let name = match &explained.target {
+        Target::Open(name) => name.clone(),
+        Target::Start(path) => path.display().to_string(),
+    };
+    let steps = &explained.explanation.steps;
+    json!({
+        "object": name,
+        "missing": explained.explanation.missing().map(|step| &step.trail.name).collect::<Vec<_>>(),
+        "searches": steps.iter().map(step).collect::<Vec<_>>(),
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let tried = step.trail.tried.iter().map(|tried| {
+        json!({ "rule": rule(&tried.rule), "of": of(&tried.rule), "path": tried.path, "reason": tried.reason.to_string(),
+            "kind": reason(&tried.reason) })
+    });
+    let found = step.trail.found.as_ref();
+    json!({
+        "name": step.trail.name,
+        "needed_by": step.by,
+        "outcome": match &step.outcome {
+            Outcome::Found => "found",
+            Outcome::Loaded => "loaded",
+            Outcome::NotFound => "not found",
+            Outcome::Refused(_) => "refused",
+        },
+        "why": match &step.outcome { Outcome::Refused(why) => Some(why), _ => None },
+        "tried": tried.collect::<Vec<_>>(),
+        "found": found.map(|found| json!({ "rule": rule(&found.rule), "of": of(&found.rule), "path": found.path })),
+        "hints": step.hints.iter().map(hint).collect::<Vec<_>>(),
+    })
+}
+
+fn rule(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::Loaded => "loaded",
+        Rule::Path => "path",
+        Rule::Rpath(_) => "RPATH",
+        Rule::LibraryPath => "LD_LIBRARY_PATH",
+        Rule::Runpath(_) => "RUNPATH",
+        Rule::Own => "own",
+        Rule::Cache => "cache",
+        Rule::System => "system",
+    }
+}
+
+fn of(rule: &Rule) -> Option<String> {
+    match rule {
+        Rule::Rpath(of) | Rule::Runpath(of) => Some(of.display().to_string()),
+        _ => None,
+    }
+}
+
+fn reason(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::NoFolder => "no folder",
+        Reason::Missing => "no file",
+        Reason::Dangling => "dangling",
+        Reason::Denied => "denied",
+        Reason::OtherClass => "other class",
+        Reason::OtherMachine => "other machine",
+        Reason::NotCached => "not cached",
+        Reason::Unwanted => "unwanted",
+        Reason::Unopened(_) => "not opened",
+        Reason::Short => "too short",
+        Reason::NotElf => "not ELF",
+        Reason::Refused(_) => "refused",
+        Reason::Unreadable(_) => "unreadable",
+    }
+}
+
+fn hint(hint: &Hint) -> Value {
+    match hint {
+        Hint::Stopped { path, what } => json!({ "hint": "stopped", "path": path, "what": what }),
+        Hint::Foreign { path, what } => json!({ "hint": "foreign", "path": path, "what": what }),
+        Hint::Dangling { path, to } => json!({ "hint": "dangling", "path": path, "to": to }),
+        Hint::TurnedOff { path, rpath_of, runpath_of } => {
+            json!({ "hint": "turned off", "path": path, "rpath_of": rpath_of, "runpath_of": runpath_of })
+        }
+        Hint::NotInherited { path, runpath_of } => {
+            json!({ "hint": "not inherited", "path": path, "runpath_of": runpath_of })
+        }
+        Hint::Origin { path, link, real } => json!({ "hint": "origin", "path": path, "link": link, "real": real }),
+        Hint::NoFolders { of, path } => json!({ "hint": "no folders", "of": of, "path": path }),
+        Hint::Elsewhere(place) => json!({ "hint": "elsewhere", "place": self::place(place) }),
+        Hint::Trapped(place) => json!({ "hint": "trapped", "place": self::place(place) }),
+        Hint::Alike(names) => json!({ "hint": "alike", "names": names }),
+    }
+}
+
+fn place(place: &Place) -> Value {
+    let state = match place.state {
+        State::Offered => "offered",
+        State::NotUsed => "not used",
+        State::Excluded => "excluded",
+    };
+    json!({ "layer": place.layer, "path": place.path, "state": state })
+}

@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -77,9 +77,22 @@ pub fn abort(code: i32, is_first: bool) -> ! {
     if !is_first {
         std::thread::sleep(PATIENCE);
     }
+    CODE.store(code, Ordering::Relaxed);
+    // SAFETY: the function takes nothing, returns nothing, and lives as long as the process.
+    unsafe { libc::atexit(skip_the_rest) };
     // SAFETY: MPI is up, and may be aborted at any time.
     unsafe { ffi::MPI_Abort(ffi::RSMPI_COMM_WORLD, code) };
     std::process::exit(code)
+}
+
+/// The exit code of a process that is being aborted.
+static CODE: AtomicI32 = AtomicI32::new(0);
+
+/// The first of what exit calls, by which MPICH's MPI_Abort ends: the last of it waits for the loader's lock, and a constructor that
+/// never returns has that. (Nor does a thread of Rust's begin without it.)
+extern "C" fn skip_the_rest() {
+    // SAFETY: ends the process at once; an abort promises no cleaning up.
+    unsafe { libc::_exit(CODE.load(Ordering::Relaxed)) }
 }
 
 /// What a call of MPI returns that dlcast does not let through.

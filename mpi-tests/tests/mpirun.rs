@@ -54,7 +54,7 @@ fn check(case: &Case, ranks: u32, launcher: &Launcher) -> Result<(), Failed> {
     let folder = launch::scratch_folder()?;
     let mut command = launcher.command(case, ranks, folder.path())?;
     let outcome = run::run(&mut command, Duration::from_secs(case.limit), folder.path())?;
-    let complaints = case.complaints(ranks, &outcome);
+    let complaints = case.complaints(ranks, &outcome, launcher);
     if complaints.is_empty() { Ok(()) } else { Err(outcome.report(&command, &complaints).into()) }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::launch::Launcher;
 use crate::run::Outcome;
 
 /// Written by fixtures whose constructor runs twice, and by nothing else.
@@ -75,11 +76,11 @@ pub fn read(path: &Path) -> Vec<Case> {
 
 impl Case {
     /// What is wrong with the way a run went; nothing, if all is well.
-    pub fn complaints(&self, ranks: u32, outcome: &Outcome) -> Vec<String> {
+    pub fn complaints(&self, ranks: u32, outcome: &Outcome, launcher: &Launcher) -> Vec<String> {
         let mut complaints = Vec::new();
         match outcome.status {
             None => complaints.push(format!("still running after {} s, and killed", self.limit)),
-            Some(status) if status != self.exit => {
+            Some(status) if !launcher.may_report(status, self.exit) => {
                 complaints.push(format!("exit status {status}, expected {}", self.exit));
             }
             Some(_) => {}

@@ -91,8 +91,17 @@ impl Stage {
     }
 
     /// The launcher.
-    pub fn launcher(&self) -> &str {
-        self.launcher.program()
+    pub fn launcher(&self) -> &Launcher {
+        &self.launcher
+    }
+
+    /// Asserts that a job failed under `dlcast run` as it did without it, as far as the launcher tells.
+    #[track_caller]
+    pub fn failed_alike(&self, with: Option<i32>, without: Option<i32>, what: &str) {
+        let (with, without) = (with.unwrap(), without.unwrap());
+        assert_ne!(without, 0, "{what}");
+        let is_alike = self.launcher.may_report(with, without) || with != 0 && self.launcher.may_report(without, with);
+        assert!(is_alike, "{what}: {with} under dlcast run, {without} without");
     }
 
     /// Runs a program on some ranks; `before` stands between mpirun and it.

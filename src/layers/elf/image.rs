@@ -15,6 +15,9 @@ use super::error::ElfError;
 /// Reads go by whole blocks of the file, so that a cache behind them never holds more than the file, whatever the tables claim.
 const BLOCK: u64 = 1 << 16;
 
+/// The blocks of a file of which little is read.
+const SMALL_BLOCK: u64 = 1 << 12;
+
 /// From here on a table is read past the cache.
 const LARGE: u64 = 1 << 20;
 
@@ -55,6 +58,8 @@ pub struct Image<R> {
     data: R,
     /// Tables of many megabytes are read from here, past the cache, which would keep them.
     file: Option<File>,
+    /// What is read at once.
+    block: u64,
     /// The length of the file.
     pub len: u64,
     /// In ascending order and apart from each other.
@@ -67,12 +72,17 @@ impl<'d, R: ReadRef<'d>> Image<R> {
     /// An image without segments, good for reading the headers.
     pub fn new(data: R) -> Result<Self, ElfError> {
         let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
-        Ok(Image { data, file: None, len, loads: Vec::new(), tables: Vec::new() })
+        Ok(Image { data, file: None, block: BLOCK, len, loads: Vec::new(), tables: Vec::new() })
     }
 
     /// The same, with large tables read from the file that `data` is of.
     pub fn of_file(data: R, file: Option<File>) -> Result<Self, ElfError> {
         Ok(Image { file, ..Image::new(data)? })
+    }
+
+    /// The same for a file of which only headers and a few names are read.
+    pub fn of_headers(data: R) -> Result<Self, ElfError> {
+        Ok(Image { block: SMALL_BLOCK, ..Image::new(data)? })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
@@ -141,8 +151,8 @@ impl<'d, R: ReadRef<'d>> Image<R> {
         let mut at = offset;
         let mut rest = into;
         while !rest.is_empty() {
-            let start = at - at % BLOCK;
-            let size = BLOCK.min(self.len.saturating_sub(start));
+            let start = at - at % self.block;
+            let size = self.block.min(self.len.saturating_sub(start));
             let block = self.data.read_bytes_at(start, size).ok();
             let Some(part) = block.and_then(|block| block.get((at - start) as usize..)) else {
                 return Err(failed);

@@ -13,6 +13,7 @@ mod image;
 mod kind;
 mod machine;
 mod notes;
+mod outline;
 mod relocs;
 mod symbols;
 mod tables;
@@ -21,12 +22,14 @@ mod tests;
 mod versions;
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 
 use object::elf;
 use object::read::{ReadCache, ReadRef};
 
 pub use error::ElfError;
 use image::Image;
+pub use outline::outline;
 
 /// What dlcast wants to know of a library.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,9 +96,9 @@ pub fn read_file(file: &File) -> Result<Elf, ElfError> {
 ///
 /// As [`read_any`].
 pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
-    // Small files need no second way, which is one more descriptor.
+    // A small file may as well be cached whole.
     let large = file.metadata().is_ok_and(|meta| meta.len() >= 4 << 20);
-    let direct = if large { file.try_clone().ok() } else { None };
+    let direct = if large { Some(file as &dyn FileExt) } else { None };
     check(Image::of_file(&ReadCache::new(file), direct)?)
 }
 

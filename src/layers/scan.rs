@@ -1,5 +1,18 @@
 //! Which shared objects a layer has, and what each of them is: by its ELF content, not by its name.
+//!
+//! A layer is walked whole, with as few calls as the kernel allows: no file is asked for its attributes that cannot be of interest, and
+//! of those that can only headers and names are read. Nothing is linked here, and nothing is resolved.
+//!
+//! # Layout
+//! - `walk` lists folders, by several threads
+//! - `candidate` which names are of interest
+//! - `classify` what a file is
 
+mod candidate;
+mod classify;
+mod walk;
+
+use std::ops::AddAssign;
 use std::path::PathBuf;
 
 use super::elf::Elf;
@@ -19,7 +32,9 @@ pub struct Scanned {
 /// What a scan took.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Files whose names were read.
+    /// Folders that were listed.
+    pub folders: u64,
+    /// Files whose names were read there.
     pub listed: u64,
     /// Files that were opened.
     pub opened: u64,
@@ -27,8 +42,17 @@ pub struct Counts {
     pub read: u64,
 }
 
+impl AddAssign for Counts {
+    fn add_assign(&mut self, other: Counts) {
+        self.folders += other.folders;
+        self.listed += other.listed;
+        self.opened += other.opened;
+        self.read += other.read;
+    }
+}
+
 /// A file that its name or its place says may be a shared object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// Its path, relative to the layer.
     pub path: PathBuf,
@@ -41,7 +65,7 @@ pub struct Object {
 }
 
 /// What a file is.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Class {
     /// An extension module of Python: it exports `PyInit_*` or `PyModExport_*`.
     Extension(Elf),
@@ -98,10 +122,16 @@ pub enum ScanError {
 
 /// Looks through every layer of a stack; the results are in the order of [`Stack::layers`].
 ///
+/// Left out are environments inside an environment (with a `pyvenv.cfg` of their own, or another layer), `__pycache__`, which is
+/// Python's own, and the links that `dlcast layers link` has made.
+///
 /// # Errors
 ///
 /// [`ScanError`] when a folder cannot be listed. A file that cannot be read is an object that says so.
 pub fn scan(stack: &Stack) -> Result<Vec<Scanned>, ScanError> {
-    let empty = |layer| Scanned { layer, objects: Vec::new(), counts: Counts::default() };
-    Ok((0..stack.layers.len()).map(empty).collect())
+    let mut scanned = walk::walk(stack)?;
+    for layer in &mut scanned {
+        layer.objects.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    }
+    Ok(scanned)
 }

@@ -81,6 +81,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
     ("serde_json", &["capi/", "cli/", "layers/venvstacks.rs", "session/program.rs"]),
+    ("rustix", &["layers/scan/"]),
+    ("memchr", &["layers/elf/outline.rs"]),
     ("toml", &["layers/stack/source.rs"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
     ("blake3", &["plan.rs", "host/digest.rs", "host/code.rs", "session/register.rs"]),

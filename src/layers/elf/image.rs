@@ -2,7 +2,6 @@
 //!
 //! It knows segments and bytes. It does not know what the bytes mean.
 
-use std::fs::File;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -53,11 +52,10 @@ impl Extent {
 }
 
 /// The file and its loaded segments.
-#[derive(Debug)]
-pub struct Image<R> {
+pub struct Image<'f, R> {
     data: R,
     /// Tables of many megabytes are read from here, past the cache, which would keep them.
-    file: Option<File>,
+    file: Option<&'f dyn FileExt>,
     /// What is read at once.
     block: u64,
     /// The length of the file.
@@ -68,7 +66,7 @@ pub struct Image<R> {
     pub tables: Vec<Extent>,
 }
 
-impl<'d, R: ReadRef<'d>> Image<R> {
+impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
     /// An image without segments, good for reading the headers.
     pub fn new(data: R) -> Result<Self, ElfError> {
         let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
@@ -76,13 +74,13 @@ impl<'d, R: ReadRef<'d>> Image<R> {
     }
 
     /// The same, with large tables read from the file that `data` is of.
-    pub fn of_file(data: R, file: Option<File>) -> Result<Self, ElfError> {
+    pub fn of_file(data: R, file: Option<&'f dyn FileExt>) -> Result<Self, ElfError> {
         Ok(Image { file, ..Image::new(data)? })
     }
 
     /// The same for a file of which only headers and a few names are read.
-    pub fn of_headers(data: R) -> Result<Self, ElfError> {
-        Ok(Image { block: SMALL_BLOCK, ..Image::new(data)? })
+    pub fn of_names(data: R, file: &'f dyn FileExt) -> Result<Self, ElfError> {
+        Ok(Image { block: SMALL_BLOCK, ..Image::of_file(data, Some(file))? })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
@@ -169,6 +167,29 @@ impl<'d, R: ReadRef<'d>> Image<R> {
         Ok(())
     }
 
+    /// Calls `visit` with one part of `extent` after the other until it answers false. Each begins with the last `overlap` bytes of the
+    /// one before it.
+    pub fn parts(&self, extent: Extent, overlap: u64, mut visit: impl FnMut(&[u8]) -> bool) -> Result<(), ElfError> {
+        let mut bytes = vec![0; extent.size.min(BLOCK) as usize];
+        let mut done = 0;
+        while done < extent.size {
+            let start = done.saturating_sub(overlap);
+            let part = &mut bytes[..(extent.size - start).min(BLOCK) as usize];
+            let offset = extent.offset + start;
+            match &self.file {
+                Some(file) => file
+                    .read_exact_at(part, offset)
+                    .map_err(|_| ElfError::Unreadable { offset, size: part.len() as u64 })?,
+                None => self.copy(offset, part)?,
+            }
+            done = start + part.len() as u64;
+            if !visit(part) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// The record at `offset` of the file.
     pub fn record<T: Pod>(&self, offset: u64) -> Result<T, ElfError> {
         let mut bytes = [0; 64];
@@ -189,7 +210,7 @@ impl<'d, R: ReadRef<'d>> Image<R> {
         mut visit: impl FnMut(u64, &T) -> Result<bool, ElfError>,
     ) -> Result<(), ElfError> {
         let size = size_of::<T>() as u64;
-        let past_cache = self.file.as_ref().filter(|_| extent.size >= LARGE);
+        let past_cache = self.file.filter(|_| extent.size >= LARGE);
         let chunk = if past_cache.is_some() { 4 * BLOCK } else { BLOCK } / size;
         let count = extent.size / size;
         let mut bytes = vec![0; (chunk.min(count) * size) as usize];

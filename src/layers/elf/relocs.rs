@@ -127,7 +127,7 @@ struct Calls {
 }
 
 struct Walk<'a, R> {
-    image: &'a Image<R>,
+    image: &'a Image<'a, R>,
     parts: &'a Parts,
     writable: elf::ProgramFlags,
     calls: Vec<Calls>,

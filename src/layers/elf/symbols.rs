@@ -23,8 +23,12 @@ pub struct Symbols {
     pub versions_place: Option<Extent>,
 }
 
-/// How an extension module's entry point begins (PEP 489, PEP 793).
-const PYTHON: [&[u8]; 2] = [b"PyInit_", b"PyModExport_"];
+/// How an extension module's entry point begins (PEP 489, PEP 793); with a U where the module's name is not ASCII.
+const PYTHON: [&[u8]; 4] = [b"PyInit_", b"PyModExport_", b"PyInitU_", b"PyModExportU_"];
+/// What all of them have in them.
+pub const PYTHON_WORDS: [&[u8]; 2] = [b"PyInit", b"PyModExport"];
+/// The longest of them.
+const PYTHON_LONGEST: usize = 13;
 
 /// The places of both tables in memory, for `count` symbols.
 pub fn places<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, count: u64) -> Result<Symbols, ElfError> {
@@ -85,18 +89,47 @@ pub fn check<'d, R: ReadRef<'d>>(
         if let Some(why) = wrong(image, dynamic, parts, uses, index, symbol) {
             return Err(ElfError::Symbol { index, why });
         }
-        if python_init.is_none() && is_exported(symbol) {
-            let name = u64::from(symbol.st_name.get(NE));
-            let mut start = [0; 12];
-            dynamic.start_of_name(image, name, &mut start)?;
-            if PYTHON.iter().any(|prefix| start.starts_with(prefix)) {
-                python_init = Some(dynamic.name(image, name)?);
-            }
+        if python_init.is_none() {
+            python_init = entry_point(image, dynamic, symbol)?;
         }
         Ok(true)
     })?;
     symbols.python_init = python_init;
     Ok(())
+}
+
+/// The first exported Python entry point. Nothing else of the symbols is looked at.
+pub fn python_init<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    dynamic: &Dynamic,
+    count: u64,
+) -> Result<Option<String>, ElfError> {
+    let mut python_init = None;
+    if let Some(extent) = in_file(image, places(image, dynamic, count)?.place) {
+        image.each(extent, |_, symbol: &Sym64<NE>| {
+            python_init = entry_point(image, dynamic, symbol)?;
+            Ok(python_init.is_none())
+        })?;
+    }
+    Ok(python_init)
+}
+
+/// The name of a symbol if it is a Python entry point, and exported.
+fn entry_point<'d, R: ReadRef<'d>>(
+    image: &Image<R>,
+    dynamic: &Dynamic,
+    symbol: &Sym64<NE>,
+) -> Result<Option<String>, ElfError> {
+    if !is_exported(symbol) {
+        return Ok(None);
+    }
+    let name = u64::from(symbol.st_name.get(NE));
+    let mut start = [0; PYTHON_LONGEST];
+    dynamic.start_of_name(image, name, &mut start)?;
+    match PYTHON.iter().any(|prefix| start.starts_with(prefix)) {
+        true => dynamic.name(image, name).map(Some),
+        false => Ok(None),
+    }
 }
 
 fn in_file<'d, R: ReadRef<'d>>(image: &Image<R>, place: Option<Extent>) -> Option<Extent> {

@@ -40,7 +40,7 @@ fn is_always_there(file: &str) -> bool {
 }
 
 struct Walk<'a, R> {
-    image: &'a Image<R>,
+    image: &'a Image<'a, R>,
     dynamic: &'a Dynamic,
     highest: u16,
     steps: usize,

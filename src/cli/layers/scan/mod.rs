@@ -1,0 +1,65 @@
+//! `dlcast layers scan`: which shared objects the layers have.
+//!
+//! # Layout
+//! - `json` for programs
+//! - `table` for people
+
+mod json;
+mod table;
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use super::Which;
+use crate::cli::{FAILURE, SUCCESS};
+use crate::layers::scan::{self, Class};
+
+/// What to look at.
+#[derive(clap::Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object, whose shape docs/layers.md tells
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what was found.
+pub fn run(arguments: &Arguments) -> u8 {
+    let stack = match arguments.which.read() {
+        Ok(stack) => stack,
+        Err(error) => return fail(&error),
+    };
+    let scanned = match scan::scan(&stack) {
+        Ok(scanned) => scanned,
+        Err(error) => return fail(&error),
+    };
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = match arguments.json {
+        true => json::write(&mut out, &stack, &scanned),
+        false => table::write(&mut out, &stack, &scanned),
+    };
+    match written.and_then(|()| out.flush()) {
+        Ok(()) => SUCCESS,
+        // The reader has gone (`| head`): nobody is there to be told.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => SUCCESS,
+        Err(error) => {
+            eprintln!("dlcast: standard output: {error}");
+            FAILURE
+        }
+    }
+}
+
+fn fail(error: &dyn std::error::Error) -> u8 {
+    eprintln!("dlcast: {error}");
+    FAILURE
+}
+
+/// What both call it.
+fn class(class: &Class) -> &'static str {
+    match class {
+        Class::Extension(_) => "extension",
+        Class::Library(_) => "library",
+        Class::Program(_) => "program",
+        Class::Neither(_) => "neither",
+    }
+}

@@ -1,0 +1,118 @@
+//! A scan as a table: a line for each object, so that `grep` and `sort` work on it.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use crate::layers::scan::{Class, Neither, Object, Scanned};
+use crate::layers::stack::{Layer, Platform, Stack};
+
+/// A path that is longer stands out of its column, instead of moving all others.
+const WIDEST: usize = 72;
+
+/// Writes it: for each layer a heading, its objects and a sum.
+pub fn write(out: &mut impl Write, stack: &Stack, scanned: &[Scanned]) -> io::Result<()> {
+    for (index, scanned) in scanned.iter().enumerate() {
+        let layer = &stack.layers[scanned.layer];
+        if index > 0 {
+            writeln!(out)?;
+        }
+        heading(out, stack, layer)?;
+        let rows: Vec<Row> = scanned.objects.iter().map(|object| row(layer, object)).collect();
+        let widest = |cells: &mut dyn Iterator<Item = &str>| {
+            cells.map(|cell| cell.chars().count()).filter(|width| *width <= WIDEST).max().unwrap_or(0)
+        };
+        let class = widest(&mut rows.iter().map(|row| row.class));
+        let path = widest(&mut rows.iter().map(|row| &*row.path));
+        let name = widest(&mut rows.iter().map(|row| row.name));
+        for row in &rows {
+            let line = format!("  {:class$}  {:path$}  {:name$}  {}", row.class, row.path, row.name, row.rest);
+            writeln!(out, "{}", printable(line.trim_end()))?;
+        }
+        sum(out, scanned)?;
+    }
+    Ok(())
+}
+
+fn heading(out: &mut impl Write, stack: &Stack, layer: &Layer) -> io::Result<()> {
+    let uses: Vec<&str> = layer.below.iter().map(|below| stack.layers[*below].name.as_str()).collect();
+    let uses = if uses.is_empty() { String::new() } else { format!("; uses {}", uses.join(", ")) };
+    let system = match layer.platform {
+        Platform::Posix => "",
+        Platform::MacOs => "; for macOS, whose libraries are not read",
+    };
+    writeln!(out, "{}: {}{uses}{system}", layer.name, layer.path.display())
+}
+
+struct Row<'a> {
+    class: &'static str,
+    path: Cow<'a, str>,
+    /// The SONAME.
+    name: &'a str,
+    rest: String,
+}
+
+fn row<'a>(layer: &Layer, object: &'a Object) -> Row<'a> {
+    let mut rest = Vec::new();
+    match &object.class {
+        Class::Neither(neither) => rest.push(told(neither)),
+        Class::Extension(elf) | Class::Library(elf) | Class::Program(elf) => {
+            rest.push(match elf.needed[..] {
+                [] => "needs nothing".into(),
+                _ => format!("needs {}", elf.needed.join(" ")),
+            });
+            for (name, folders) in [("rpath", &elf.rpath), ("runpath", &elf.runpath)] {
+                if !folders.is_empty() {
+                    rest.push(format!("{name} {}", folders.join(":")));
+                }
+            }
+        }
+    }
+    if let Some(link) = &object.link {
+        rest.push(format!("link to {}", link.display()));
+    }
+    if layer.exclude.covers(&object.path) {
+        rest.push("excluded".into());
+    }
+    Row {
+        class: super::class(&object.class),
+        path: object.path.to_string_lossy(),
+        name: object.class.elf().and_then(|elf| elf.soname.as_deref()).unwrap_or("-"),
+        rest: rest.join("; "),
+    }
+}
+
+/// A name may have characters that a terminal obeys.
+fn printable(line: &str) -> Cow<'_, str> {
+    match line.contains(char::is_control) {
+        true => line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
+        false => line.into(),
+    }
+}
+
+fn told(neither: &Neither) -> String {
+    match neither {
+        Neither::LinkerScript => "a linker script".into(),
+        Neither::Empty => "an empty file".into(),
+        Neither::Foreign(system) => format!("made for {system}"),
+        Neither::Dangling => "dangling".into(),
+        Neither::Damaged(why) | Neither::Unreadable(why) => why.clone(),
+        Neither::NotElf => "not an ELF file".into(),
+    }
+}
+
+fn sum(out: &mut impl Write, scanned: &Scanned) -> io::Result<()> {
+    let count = |is: fn(&Class) -> bool| scanned.objects.iter().filter(|object| is(&object.class)).count();
+    let counts = &scanned.counts;
+    writeln!(
+        out,
+        "  {} extension modules, {} libraries, {} programs, {} neither; {} files in {} folders listed, {} opened, {} KiB read",
+        count(|class| matches!(class, Class::Extension(_))),
+        count(|class| matches!(class, Class::Library(_))),
+        count(|class| matches!(class, Class::Program(_))),
+        count(|class| matches!(class, Class::Neither(_))),
+        counts.listed,
+        counts.folders,
+        counts.opened,
+        counts.read.div_ceil(1024),
+    )
+}

@@ -84,6 +84,7 @@ pub fn read<'d, R: ReadRef<'d>>(image: &Image<R>, parts: &Parts) -> Result<Dynam
     let Some(strings) = image.in_file(address, size) else {
         return Err(damaged("DT_STRTAB", "is outside of the loaded segments"));
     };
+    image.hold(strings)?;
     // With this every string that begins in the table ends in it.
     if image.record::<u8>(strings.offset + size - 1)? != 0 {
         return Err(damaged("DT_STRTAB", "has no end"));

@@ -13,6 +13,9 @@ use super::kind;
 
 type Header = FileHeader64<NE>;
 type Segment = ProgramHeader64<NE>;
+type Section = SectionHeader64<NE>;
+
+const SECTION_TABLE: &str = "the table of section headers";
 
 /// More program headers than a linker ever writes; ld.so puts them on its stack.
 const MOST_SEGMENTS: u16 = 1024;
@@ -44,6 +47,18 @@ pub struct Parts {
 
 /// Reads the headers and fills in the image's segments.
 pub fn read<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError> {
+    read_with(image, sections)
+}
+
+/// The same, but of the section headers only their place is checked: where it is in the file, little can have been cut off.
+pub fn read_segments<'d, R: ReadRef<'d>>(image: &mut Image<R>) -> Result<Parts, ElfError> {
+    read_with(image, |image, header| section_table(image, header).map(drop))
+}
+
+fn read_with<'d, R: ReadRef<'d>>(
+    image: &mut Image<R>,
+    sections: impl Fn(&Image<R>, &Header) -> Result<(), ElfError>,
+) -> Result<Parts, ElfError> {
     let header = kind::read(image)?;
     let mut parts = Parts { is_exec: header.e_type.get(NE) == elf::ET_EXEC, ..Parts::default() };
     let segments = segments(image, &header)?;
@@ -159,26 +174,16 @@ fn add_load<R>(image: &mut Image<R>, index: usize, segment: &Segment) -> Result<
 
 /// The section table is of no use to ld.so, but it tells a whole file from one that was cut off: linkers write it last.
 fn sections<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<(), ElfError> {
-    type Section = SectionHeader64<NE>;
-    let offset = header.e_shoff.get(NE);
-    let size = size_of::<Section>() as u64;
-    if offset == 0 {
+    let Some(Extent { offset, mut size }) = section_table(image, header)? else {
         return Ok(());
-    }
-    let what = "the table of section headers";
-    let mut count = u64::from(header.e_shnum.get(NE));
-    inside(image, what, offset.saturating_add(count.max(1) * size))?;
-    if u64::from(header.e_shentsize.get(NE)) != size {
-        return Err(ElfError::Header { why: "wrong size of a section header" });
-    }
-    if count == 0 {
+    };
+    if header.e_shnum.get(NE) == 0 {
         // More sections than the field can hold: the first section has the number (gABI, "Section Header").
         let first: Section = image.record(offset)?;
-        count = first.sh_size.get(NE);
+        size = first.sh_size.get(NE).saturating_mul(size);
+        inside(image, SECTION_TABLE, offset.saturating_add(size))?;
     }
-    let table = count.saturating_mul(size);
-    inside(image, what, offset.saturating_add(table))?;
-    image.each(Extent { offset, size: table }, |_, section: &Section| {
+    image.each(Extent { offset, size }, |_, section: &Section| {
         let kind = section.sh_type.get(NE);
         if kind != elf::SHT_NOBITS && kind != elf::SHT_NULL {
             let end = section.sh_offset.get(NE).saturating_add(section.sh_size.get(NE));
@@ -186,6 +191,21 @@ fn sections<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<(),
         }
         Ok(true)
     })
+}
+
+/// Where the table is, if there is one, as far as the header says how long it is.
+fn section_table<R>(image: &Image<R>, header: &Header) -> Result<Option<Extent>, ElfError> {
+    let offset = header.e_shoff.get(NE);
+    let record = size_of::<Section>() as u64;
+    if offset == 0 {
+        return Ok(None);
+    }
+    let size = u64::from(header.e_shnum.get(NE)).max(1) * record;
+    inside(image, SECTION_TABLE, offset.saturating_add(size))?;
+    if u64::from(header.e_shentsize.get(NE)) != record {
+        return Err(ElfError::Header { why: "wrong size of a section header" });
+    }
+    Ok(Some(Extent { offset, size }))
 }
 
 /// Checks one of the segments that are not loaded by themselves but point into those that are.

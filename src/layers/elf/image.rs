@@ -2,6 +2,7 @@
 //!
 //! It knows segments and bytes. It does not know what the bytes mean.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
@@ -19,6 +20,9 @@ const SMALL_BLOCK: u64 = 1 << 12;
 
 /// From here on a table is read past the cache.
 const LARGE: u64 = 1 << 20;
+
+/// The longest string table that is held in memory.
+const MOST_HELD: u64 = 1 << 18;
 
 /// A loaded segment: addresses from `start` to `end`, of which those below `file_end` come from the file.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +62,10 @@ pub struct Image<'f, R> {
     file: Option<&'f dyn FileExt>,
     /// What is read at once.
     block: u64,
+    /// From this size on a table is read past the cache.
+    large: u64,
+    /// A piece that is asked for again and again.
+    held: OnceCell<(Extent, Vec<u8>)>,
     /// The length of the file.
     pub len: u64,
     /// In ascending order and apart from each other.
@@ -70,7 +78,8 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
     /// An image without segments, good for reading the headers.
     pub fn new(data: R) -> Result<Self, ElfError> {
         let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
-        Ok(Image { data, file: None, block: BLOCK, len, loads: Vec::new(), tables: Vec::new() })
+        let (file, block, large, held) = (None, BLOCK, LARGE, OnceCell::new());
+        Ok(Image { data, file, block, large, held, len, loads: Vec::new(), tables: Vec::new() })
     }
 
     /// The same, with large tables read from the file that `data` is of.
@@ -80,7 +89,7 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
 
     /// The same for a file of which only headers and a few names are read.
     pub fn of_names(data: R, file: &'f dyn FileExt) -> Result<Self, ElfError> {
-        Ok(Image { block: SMALL_BLOCK, ..Image::of_file(data, Some(file))? })
+        Ok(Image { block: SMALL_BLOCK, large: SMALL_BLOCK, ..Image::of_file(data, Some(file))? })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
@@ -142,9 +151,40 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             && loads.any(|load| load.flags.contains(elf::PF_X) && load.holds(address, 1, load.file_end))
     }
 
+    /// Reads a piece in one go, for as long as the image lives, where little is read otherwise.
+    pub fn hold(&self, extent: Extent) -> Result<(), ElfError> {
+        if self.block == SMALL_BLOCK && extent.size <= MOST_HELD && self.held.get().is_none() {
+            let mut bytes = vec![0; extent.size as usize];
+            self.read_past(self.file, extent.offset, &mut bytes)?;
+            // Nobody else can have set it meanwhile.
+            let _set = self.held.set((extent, bytes));
+        }
+        Ok(())
+    }
+
+    /// The bytes at `offset`, if they are held.
+    fn held(&self, offset: u64, size: u64) -> Option<&[u8]> {
+        let (extent, bytes) = self.held.get()?;
+        let start = offset.checked_sub(extent.offset)?;
+        bytes.get(start as usize..start.checked_add(size)? as usize)
+    }
+
+    /// Fills `into` from the file behind the cache, if there is one.
+    fn read_past(&self, file: Option<&dyn FileExt>, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
+        let size = into.len() as u64;
+        match file {
+            Some(file) => file.read_exact_at(into, offset).map_err(|_| ElfError::Unreadable { offset, size }),
+            None => self.copy(offset, into),
+        }
+    }
+
     /// Fills `into` from the file.
     pub fn copy(&self, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
         let size = into.len() as u64;
+        if let Some(held) = self.held(offset, size) {
+            into.copy_from_slice(held);
+            return Ok(());
+        }
         let failed = ElfError::Unreadable { offset, size };
         let mut at = offset;
         let mut rest = into;
@@ -176,11 +216,9 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             let start = done.saturating_sub(overlap);
             let part = &mut bytes[..(extent.size - start).min(BLOCK) as usize];
             let offset = extent.offset + start;
-            match &self.file {
-                Some(file) => file
-                    .read_exact_at(part, offset)
-                    .map_err(|_| ElfError::Unreadable { offset, size: part.len() as u64 })?,
-                None => self.copy(offset, part)?,
+            match self.held(offset, part.len() as u64) {
+                Some(held) => part.copy_from_slice(held),
+                None => self.read_past(self.file, offset, part)?,
             }
             done = start + part.len() as u64;
             if !visit(part) {
@@ -210,8 +248,9 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
         mut visit: impl FnMut(u64, &T) -> Result<bool, ElfError>,
     ) -> Result<(), ElfError> {
         let size = size_of::<T>() as u64;
-        let past_cache = self.file.filter(|_| extent.size >= LARGE);
-        let chunk = if past_cache.is_some() { 4 * BLOCK } else { BLOCK } / size;
+        let past_cache = self.file.filter(|_| extent.size >= self.large);
+        // Some tables end before the extent does.
+        let chunk = if past_cache.is_some() { 4 * self.block } else { BLOCK } / size;
         let count = extent.size / size;
         let mut bytes = vec![0; (chunk.min(count) * size) as usize];
         let mut index = 0;
@@ -219,11 +258,9 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             let records = chunk.min(count - index);
             let offset = extent.offset + index * size;
             let bytes = &mut bytes[..(records * size) as usize];
-            match past_cache {
-                Some(file) => {
-                    file.read_exact_at(bytes, offset).map_err(|_| ElfError::Unreadable { offset, size })?;
-                }
-                None => self.copy(offset, bytes)?,
+            match self.held(offset, bytes.len() as u64) {
+                Some(held) => bytes.copy_from_slice(held),
+                None => self.read_past(past_cache, offset, bytes)?,
             }
             let records = pod::slice_from_all_bytes::<T>(bytes).map_err(|()| ElfError::Unreadable { offset, size })?;
             for record in records {

@@ -14,7 +14,7 @@ use object::read::{ReadCache, ReadRef};
 
 use super::dynamic::{self, Dynamic};
 use super::image::Image;
-use super::{Elf, ElfError, Kind, hash, headers, notes, symbols, tables};
+use super::{Elf, ElfError, Kind, hash, headers, notes, symbols};
 
 /// What a library or a program of this machine says of itself. `len` is the length of the file; `read` is told how many bytes of it
 /// were read.
@@ -32,7 +32,7 @@ pub fn outline(file: &File, len: u64, read: &mut u64) -> Result<Elf, ElfError> {
 }
 
 pub(super) fn of_image<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, ElfError> {
-    let parts = headers::read(&mut image)?;
+    let parts = headers::read_segments(&mut image)?;
     let build_id = notes::build_id(&image, &parts.notes)?;
     let static_program = Elf {
         kind: Kind::Executable,
@@ -75,8 +75,8 @@ fn python_init<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Resul
     if !found {
         return Ok(None);
     }
-    let (hashed, _) = hash::check(image, dynamic)?;
-    let count = hashed.max(tables::find(image, dynamic)?.symbols(image)?);
+    // What is exported is found by its hash. Relocations may name more symbols, but those are not for others.
+    let (count, _) = hash::check(image, dynamic)?;
     symbols::python_init(image, dynamic, count)
 }
 

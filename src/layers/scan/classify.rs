@@ -2,35 +2,37 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{FileType, Mode, OFlags, open};
+use rustix::fs::{FileType, Mode, OFlags, openat};
 use rustix::io::Errno;
 
 use super::candidate::Candidate;
 use super::{Class, Counts, Neither, Object};
 use crate::layers::elf::{Elf, ElfError, Kind, outline};
 
-/// Looks at a file of the folder `layer`. None where neither its name nor its content is a shared object's.
-pub fn classify(layer: &Path, candidate: Candidate, counts: &mut Counts) -> Option<Object> {
+/// Looks at a file of the layer at `layer`; `folder` is the folder that it is in. None where neither its name nor its content is a
+/// shared object's.
+pub fn classify(layer: &Path, folder: &OwnedFd, candidate: Candidate, counts: &mut Counts) -> Option<Object> {
     let Candidate { path, named, kind } = candidate;
-    let whole = layer.join(&path);
+    let name = path.file_name().unwrap_or_default();
     let mut link = None;
     let mut size = 0;
     let content = match kind {
-        FileType::RegularFile => content(&whole, &mut size, counts),
-        FileType::Symlink => match fs::canonicalize(&whole) {
+        FileType::RegularFile => content(folder, Path::new(name), &mut size, counts),
+        FileType::Symlink => match fs::canonicalize(layer.join(&path)) {
             Ok(real) => {
                 // To open a device can be to do something with it.
                 let content = match real.is_file() {
-                    true => content(&real, &mut size, counts),
+                    true => content(folder, &real, &mut size, counts),
                     false => Err(Neither::Unreadable(NOT_A_FILE.into())),
                 };
                 link = Some(real);
                 content
             }
             Err(error) => {
-                link = fs::read_link(&whole).ok();
+                link = fs::read_link(layer.join(&path)).ok();
                 Err(lost(&error))
             }
         },
@@ -50,10 +52,11 @@ pub fn classify(layer: &Path, candidate: Candidate, counts: &mut Counts) -> Opti
 
 const NOT_A_FILE: &str = "not a regular file";
 
-fn content(path: &Path, size: &mut u64, counts: &mut Counts) -> Result<Elf, Neither> {
+/// What a file has in it; `path` is absolute, or as seen from `folder`.
+fn content(folder: &OwnedFd, path: &Path, size: &mut u64, counts: &mut Counts) -> Result<Elf, Neither> {
     // A pipe that has taken the place of a library would block for ever.
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = File::from(open(path, flags, Mode::empty()).map_err(|error| lost(&error.into()))?);
+    let file = File::from(openat(folder, path, flags, Mode::empty()).map_err(|error| lost(&error.into()))?);
     counts.opened += 1;
     let meta = file.metadata().map_err(|error| lost(&error))?;
     if !meta.is_file() {

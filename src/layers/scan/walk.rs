@@ -8,10 +8,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, open, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, open, openat, statat};
 
 use super::candidate::{Candidate, is_for_all, is_library, is_main, is_of_interest};
 use super::classify::classify;
@@ -25,10 +25,15 @@ const MOST: usize = 8;
 /// What the kernel gives at once.
 const BUFFER: usize = 1 << 15;
 
+/// Folders farther down are opened by their whole path, so that those above them need not stay open.
+const DEEPEST: usize = 64;
+
 /// A folder that nobody has listed yet; relative to its layer.
 struct Folder {
     layer: usize,
     path: PathBuf,
+    /// The folder that it is in, while that is open: a short way for the kernel.
+    parent: Option<Arc<OwnedFd>>,
 }
 
 /// What is the same for all threads.
@@ -48,7 +53,7 @@ struct Found {
 
 /// Lists and looks at everything, in no particular order.
 pub fn walk(stack: &Stack) -> Result<Vec<Scanned>, ScanError> {
-    let start = (0..stack.layers.len()).rev().map(|layer| Folder { layer, path: PathBuf::new() });
+    let start = (0..stack.layers.len()).rev().map(|layer| Folder { layer, path: PathBuf::new(), parent: None });
     let shared = Shared {
         stack,
         layers: stack.layers.iter().map(|layer| layer.path.as_path()).collect(),
@@ -88,7 +93,7 @@ fn work(shared: &Shared) -> Found {
         Found { layers: layers.iter().map(|_| (Vec::new(), Counts::default())).collect(), failed: Vec::new() };
     let mut buffer = Vec::with_capacity(BUFFER);
     while let Some(task) = shared.queue.next() {
-        let Folder { layer, path } = &task.folder;
+        let Folder { layer, path, .. } = &task.folder;
         let root = &layers[*layer].path;
         let (objects, counts) = &mut found.layers[*layer];
         match list(shared, &task.folder, &mut buffer) {
@@ -96,9 +101,11 @@ fn work(shared: &Shared) -> Found {
             Ok(Some(listing)) => {
                 counts.folders += 1;
                 counts.listed += listing.files;
-                task.add(listing.folders.into_iter().map(|path| Folder { layer: *layer, path }));
+                let parent = (path.iter().count() < DEEPEST).then(|| listing.opened.clone());
+                let folders = listing.folders.into_iter();
+                task.add(folders.map(|path| Folder { layer: *layer, path, parent: parent.clone() }));
                 let candidates = listing.candidates.into_iter();
-                objects.extend(candidates.filter_map(|candidate| classify(root, candidate, counts)));
+                objects.extend(candidates.filter_map(|found| classify(root, &listing.opened, found, counts)));
             }
             Err(error) => found.failed.push((root.join(path), error)),
         }
@@ -107,8 +114,8 @@ fn work(shared: &Shared) -> Found {
 }
 
 /// What a folder has.
-#[derive(Default)]
 struct Listing {
+    opened: Arc<OwnedFd>,
     /// How many files there are, candidates or not.
     files: u64,
     candidates: Vec<Candidate>,
@@ -122,9 +129,14 @@ fn list(shared: &Shared, folder: &Folder, buffer: &mut Vec<u8>) -> io::Result<Op
     if !is_layer && shared.layers.contains(whole.as_path()) {
         return Ok(None);
     }
-    let opened = open(&whole, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = match (&folder.parent, folder.path.file_name()) {
+        (Some(parent), Some(name)) => openat(parent, name, flags, Mode::empty())?,
+        _ => open(&whole, flags, Mode::empty())?,
+    };
+    let opened = Arc::new(opened);
     let mut entries = RawDir::new(&opened, buffer.spare_capacity_mut());
-    let mut listing = Listing::default();
+    let mut listing = Listing { opened: opened.clone(), files: 0, candidates: Vec::new(), folders: Vec::new() };
     let all = is_for_all(&folder.path);
     while let Some(entry) = entries.next() {
         let entry = entry?;
@@ -183,6 +195,8 @@ struct State {
     folders: Vec<Folder>,
     /// Those that are being listed: more may come of them.
     busy: usize,
+    /// Threads that have nothing to do: only then is there somebody to wake.
+    waiting: usize,
 }
 
 /// A folder that a thread is at.
@@ -193,7 +207,7 @@ struct Task<'a> {
 
 impl Queue {
     fn new(folders: Vec<Folder>) -> Queue {
-        Queue { state: Mutex::new(State { folders, busy: 0 }), changed: Condvar::new() }
+        Queue { state: Mutex::new(State { folders, busy: 0, waiting: 0 }), changed: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -202,8 +216,12 @@ impl Queue {
 
     /// The next folder; none when there will be none.
     fn next(&self) -> Option<Task<'_>> {
-        let wait = |state: &mut State| state.folders.is_empty() && state.busy > 0;
-        let mut state = self.changed.wait_while(self.lock(), wait).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        while state.folders.is_empty() && state.busy > 0 {
+            state.waiting += 1;
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+        }
         let folder = state.folders.pop()?;
         state.busy += 1;
         Some(Task { folder, queue: self })
@@ -212,8 +230,11 @@ impl Queue {
 
 impl Task<'_> {
     fn add(&self, folders: impl Iterator<Item = Folder>) {
-        self.queue.lock().folders.extend(folders);
-        self.queue.changed.notify_all();
+        let mut state = self.queue.lock();
+        state.folders.extend(folders);
+        if state.waiting > 0 && !state.folders.is_empty() {
+            self.queue.changed.notify_all();
+        }
     }
 }
 
@@ -222,7 +243,7 @@ impl Drop for Task<'_> {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.busy -= 1;
-        if state.busy == 0 {
+        if state.busy == 0 && state.waiting > 0 {
             self.queue.changed.notify_all();
         }
     }

@@ -81,7 +81,6 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
     ("serde_json", &["capi/", "cli/", "layers/venvstacks.rs", "session/program.rs"]),
-    ("rustix", &["layers/scan/"]),
     ("memchr", &["layers/elf/outline.rs"]),
     ("toml", &["layers/stack/source.rs"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
@@ -89,7 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
-    ("rustix", &["layers/link/folder.rs"]),
+    ("rustix", &["layers/link/folder.rs", "layers/scan/"]),
     ("pathdiff", &["layers/wrapper/place.rs"]),
     ("glob", &["config.rs", "intercept/policy.rs", "layers/stack/exclude.rs"]),
 ];

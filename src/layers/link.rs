@@ -74,6 +74,9 @@ pub fn plan(stack: &Stack, roots: &[PathBuf], scanned: &[Scanned], same: &mut Sa
         let several: Vec<Name> = several
             .map(|(name, libraries)| {
                 let mut candidates: Vec<_> = libraries.iter().map(|library| files(name, library)).collect();
+                for files in &mut candidates {
+                    files.sort_by_key(|file| (file.file_name() != Some(name), file.clone()));
+                }
                 candidates.sort();
                 Name { name: name.clone(), candidates }
             })

@@ -63,7 +63,7 @@ fn linked(arguments: &Arguments) -> Result<String, String> {
 fn text(stack: &Stack, plan: &Plan, changes: &Changes, dry_run: bool) -> String {
     let mut text = String::new();
     for change in &changes.0 {
-        let _ = writeln!(text, "{}: {}, {}", change.layer, links(change.links.as_ref()), python(change));
+        let _ = writeln!(text, "{}: {}, {}", change.layer, links(change.links.as_ref()), python(change).0);
     }
     for shadow in &plan.shadows {
         let _ = writeln!(text, "{}", shadowed(stack, shadow));
@@ -87,12 +87,13 @@ fn links(links: Option<&Difference>) -> String {
     }
 }
 
-fn python(change: &Change) -> &'static str {
+/// What becomes of `bin/python`: for people, and for programs.
+fn python(change: &Change) -> (&'static str, &'static str) {
     match (change.placement.is_done(), &change.placement.before) {
-        (true, _) => "bin/python as it was",
-        (false, Some(Kind::Venvstacks)) => "bin/python taken over from venvstacks",
-        (false, Some(Kind::Ours)) => "bin/python renewed",
-        (false, _) => "bin/python wrapped",
+        (true, _) => ("bin/python as it was", "unchanged"),
+        (false, Some(Kind::Venvstacks)) => ("bin/python taken over from venvstacks", "taken_over"),
+        (false, Some(Kind::Ours)) => ("bin/python renewed", "renewed"),
+        (false, _) => ("bin/python wrapped", "wrapped"),
     }
 }
 
@@ -121,7 +122,7 @@ fn json(stack: &Stack, plan: &Plan, changes: &Changes, dry_run: bool) -> Value {
             "added": difference.map(|links| names(&links.added)),
             "changed": difference.map(|links| names(&links.changed)),
             "removed": difference.map(|links| names(&links.removed)),
-            "python": python(change),
+            "python": python(change).1,
         })
     });
     let name = |at: &usize| stack.layers[*at].name.clone();

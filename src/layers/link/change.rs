@@ -122,16 +122,21 @@ impl Change {
     }
 
     fn prepare(&self) -> Result<(), LinkError> {
-        let failed = |(path, source)| LinkError::Write { layer: self.layer.clone(), path, source };
         let folder = self.folder();
-        let beside = || folder.parent().unwrap_or(&self.root).to_path_buf();
+        let failed = |source| self.cannot_write(&folder, source);
         if self.changes_links() {
-            fs::create_dir_all(beside()).map_err(|error| failed((beside(), error)))?;
-            folder::prepare(&folder, &self.wanted).map_err(|error| failed((beside(), error)))?;
+            fs::create_dir_all(folder.parent().unwrap_or(&self.root)).map_err(failed)?;
+            folder::prepare(&folder, &self.wanted).map_err(failed)?;
         } else {
-            folder::clear(&folder).map_err(|error| failed((beside(), error)))?;
+            folder::clear(&folder).map_err(failed)?;
         }
-        self.placement.prepare().map_err(failed)
+        self.placement.prepare().map_err(|(path, source)| self.cannot_write(&path, source))
+    }
+
+    /// Names the folder that a file or a folder cannot be made in.
+    fn cannot_write(&self, path: &Path, source: io::Error) -> LinkError {
+        let path = path.ancestors().skip(1).find(|path| path.is_dir()).unwrap_or(path);
+        LinkError::Write { layer: self.layer.clone(), path: path.into(), source }
     }
 
     fn give_up(&self) {
@@ -145,12 +150,11 @@ impl Change {
             return Ok(());
         }
         let path = self.folder();
-        folder::exchange(&path).map_err(|source| LinkError::Write { layer: self.layer.clone(), path, source })
+        folder::exchange(&path).map_err(|source| self.cannot_write(&path, source))
     }
 
     fn wrap(&self) -> Result<(), LinkError> {
-        let failed = |(path, source)| LinkError::Write { layer: self.layer.clone(), path, source };
-        self.placement.carry_out().map_err(failed)
+        self.placement.carry_out().map_err(|(path, source)| self.cannot_write(&path, source))
     }
 
     fn changes_links(&self) -> bool {

@@ -109,7 +109,7 @@ pub struct Ambiguous {
 pub struct Name {
     /// What others look for.
     pub name: OsString,
-    /// The files that have it, relative to the layer; those with the same content together.
+    /// The files that have it, relative to the layer; those with the same content together, the one that is called so first.
     pub candidates: Vec<Vec<PathBuf>>,
 }
 
@@ -125,8 +125,13 @@ impl fmt::Display for Ambiguous {
             for Name { name, candidates } in names {
                 writeln!(to, "  {}", name.display())?;
                 for files in candidates {
-                    let files: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
-                    writeln!(to, "    {}", files.join(", with the same content as "))?;
+                    let mut files = files.iter().map(|file| file.display().to_string());
+                    let first = files.next().unwrap_or_default();
+                    let copies: Vec<String> = files.collect();
+                    match copies.is_empty() {
+                        true => writeln!(to, "    {first}")?,
+                        false => writeln!(to, "    {first} (the same as {})", copies.join(", "))?,
+                    }
                 }
             }
         }

@@ -204,7 +204,7 @@ fn every_name_with_several_libraries_is_told_with_all_candidates() {
         "{}: 3 names within a layer mean different libraries
 layer `app`:
   image.so
-    other/image.so, with the same content as third/image.so
+    other/image.so (the same as third/image.so)
     tv/image.so
   libhwloc.so.15
     a/libhwloc.so.15

@@ -142,6 +142,18 @@ fn it_says_what_it_has_done_and_a_second_run_touches_nothing() {
 }
 
 #[test]
+fn a_mask_of_the_user_is_kept_and_changes_nothing_else() {
+    let made = Made::new();
+    for expected in ["bin/python wrapped", "bin/python as it was"] {
+        let output = made.link(&["sh", "-c", "umask 077; exec \"$0\" \"$@\""], &[]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && said.matches(expected).count() == 2, "{said}");
+    }
+    let mode = fs::metadata(made.path("app/bin/python")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
 fn what_it_says_is_there_for_programs_too() {
     let made = Made::new();
     let said: serde_json::Value = serde_json::from_str(&made.good(&["--json"])).unwrap();

@@ -80,9 +80,8 @@ pub fn plan(root: &Path, roots: &[PathBuf], text: Vec<u8>) -> Result<Placement, 
 }
 
 fn is_current(path: &Path, text: &[u8]) -> Result<bool, WrapperError> {
-    let read = || -> io::Result<bool> {
-        Ok(fs::read(path)? == text && fs::metadata(path)?.permissions().mode() & 0o111 == 0o111)
-    };
+    let read =
+        || -> io::Result<bool> { Ok(fs::read(path)? == text && fs::metadata(path)?.permissions().mode() & 0o100 != 0) };
     read().map_err(|source| WrapperError::Read { path: path.into(), source })
 }
 
@@ -192,7 +191,10 @@ impl Placement {
         for step in &self.links {
             let name = match step {
                 Step::Link(name, target) => symlink(target, &new).map(|()| name.as_str()),
-                Step::Real(file) => fs::hard_link(file, &new).map(|()| REAL),
+                // Not every file system has hard links, nor everybody's files.
+                Step::Real(file) => {
+                    fs::hard_link(file, &new).or_else(|_| fs::copy(file, &new).map(drop)).map(|()| REAL)
+                }
             };
             let path = self.bin.join(name.map_err(|error| (new.clone(), error))?);
             fs::rename(&new, &path).map_err(|error| (path, error))?;

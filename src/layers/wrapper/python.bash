@@ -22,7 +22,7 @@ while [[ -L $dlcast_self ]]; do
     break
   fi
   if [[ -z $dlcast_other && (-e $dlcast_bin/pyvenv.cfg || -e $dlcast_bin/../pyvenv.cfg) ]]; then
-    dlcast_other=$dlcast_self
+    dlcast_other=${dlcast_self/%python_/python} # From the wrapper that venvstacks has put there.
   fi
   dlcast_tool=/usr/bin/readlink
   [[ -x $dlcast_tool ]] || dlcast_tool=/bin/readlink

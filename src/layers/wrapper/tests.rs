@@ -215,6 +215,9 @@ fn an_environment_with_links_to_the_wrapper_stays_an_environment() {
     assert_eq!(first("other/bin/python3"), root.join("other/bin/python3").display().to_string());
     assert_eq!(first("other/bin/python"), root.join("other/bin/python").display().to_string());
     assert_eq!(first("link"), root.join("other/bin/python3").display().to_string());
+    // Started by venvstacks' wrapper as python_, it is told what that one is called.
+    symlink(made.bin(0).join("python"), root.join("other/bin/python_")).unwrap();
+    assert_eq!(first("other/bin/python_"), root.join("other/bin/python").display().to_string());
 }
 
 #[test]

@@ -3,10 +3,13 @@
 //! # Layout
 //! - `subject` what LIB is: a path, a bare name, a module of Python
 //! - `python` what a Python says of itself
-//! - `place` where else a library is: in the layers of a stack, in the environment
+//! - `place` where it is opened, and where else a library is: in the environment, or (`layers`) in the layers of a stack
+//! - `module` where a module is in these layers
 //! - `text` for people; `json` for programs
 
 mod json;
+mod layers;
+mod module;
 mod place;
 mod python;
 mod subject;
@@ -15,12 +18,13 @@ mod text;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{FAILURE, SUCCESS};
+use super::{FAILURE, SUCCESS, printable};
 use crate::config;
 use crate::host::search;
 use crate::layers::elf;
 use crate::layers::explain::{self, Elsewhere, Explanation, Target};
 use crate::layers::search::{Disk, Process, System};
+use place::View;
 use subject::Subject;
 
 /// What to explain.
@@ -29,8 +33,17 @@ pub struct Arguments {
     /// A path with a slash (./libheat.so), a bare name (libmpi.so.12), or a module of Python (mpi4py.MPI)
     #[arg(value_name = "LIB")]
     library: String,
+    /// In a layer of this stack: a stack.toml, a venvstacks.toml, or a folder that holds one of them
+    #[arg(long, value_name = "STACK")]
+    stack: Option<PathBuf>,
+    /// In the Python of this layer (default: the one that has LIB; else the first that no other one uses)
+    #[arg(long, value_name = "NAME", requires = "stack")]
+    layer: Option<String>,
+    /// Where venvstacks has built the environments (default: _build beside its venvstacks.toml)
+    #[arg(long, value_name = "FOLDER", requires = "stack")]
+    build_dir: Option<PathBuf>,
     /// The program that opens it (default: the Python in PATH)
-    #[arg(long, value_name = "PROGRAM")]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "stack")]
     program: Option<PathBuf>,
     /// One JSON object
     #[arg(long)]
@@ -77,22 +90,22 @@ pub fn run(arguments: &Arguments) -> u8 {
 }
 
 fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
-    let view = place::View::new(arguments)?;
-    let subject = subject::find(&arguments.library, &view)?;
+    let mut view = View::new(arguments)?;
+    let subject = subject::find(&arguments.library, &mut view)?;
     let scene = view.scene(&subject)?;
     let (system, disk) = (search::system(), Disk::default());
     let all: Vec<Explained> = subject
         .targets()
         .into_iter()
         .map(|target| {
-            let explanation = one(&scene, &target, &view.elsewhere(&subject), &system, &disk);
+            let explanation = one(&scene, &target, &view.elsewhere(), &system, &disk);
             Explained { target, explanation }
         })
         .collect();
     let is_well = all.iter().all(|one| one.explanation.missing().next().is_none());
     let text = match arguments.json {
         true => json::json(&arguments.library, &subject, &scene, &all).to_string(),
-        false => text::text(&arguments.library, &subject, &scene, &all, &view),
+        false => printable(&text::text(&arguments.library, &subject, &scene, &all, &view)),
     };
     Ok((text, is_well))
 }

@@ -10,9 +10,11 @@
 //! - [`stack`] which layers there are, where, and in which order one uses the others
 //!   ([`linearise`]: that order; [`venvstacks`]: the stacks that venvstacks has built)
 //! - [`scan`] which shared objects a layer has, and what each is
+//! - [`check`] whether everything that is needed is found, in the layer where it should be
 //! - [`link`] the folder of each layer by which others find its libraries
 //! - [`wrapper`] the Python of each layer that has them within reach
 
+pub mod check;
 pub mod elf;
 pub mod explain;
 pub mod linearise;

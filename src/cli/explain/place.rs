@@ -1,9 +1,10 @@
-//! Where a library is to be opened, and where else libraries of its name are: in the environment of a Python.
+//! Where a library is to be opened, and where else libraries of its name are: in a Python's environment, or in a stack's layers.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use super::layers::Layers;
 use super::python::{self, Found, Python};
 use super::subject::Subject;
 use super::{Arguments, Scene};
@@ -13,6 +14,8 @@ use crate::layers::explain::{Place, State};
 
 /// What the command looks at.
 pub struct View {
+    /// The layers that the user has named.
+    layers: Option<Layers>,
     /// The program that the user has named.
     program: Option<PathBuf>,
     /// The Python in PATH, if there is one.
@@ -31,7 +34,8 @@ impl View {
         let program = arguments.program.as_ref().map(|name| program::find(name.as_os_str(), &folders));
         let program = program.transpose().map_err(|error| error.to_string())?;
         let python = ["python", "python3"].into_iter().find_map(|name| program::find(name.as_ref(), &folders).ok());
-        Ok(View { program, python, asked: OnceCell::new(), files: RefCell::default() })
+        let layers = Layers::new(arguments)?;
+        Ok(View { layers, program, python, asked: OnceCell::new(), files: RefCell::default() })
     }
 
     /// The Python in PATH.
@@ -47,7 +51,10 @@ impl View {
     ///
     /// # Errors
     /// Why it cannot be looked for.
-    pub fn module(&self, name: &str) -> Result<Option<Found>, String> {
+    pub fn module(&mut self, name: &str) -> Result<Option<Found>, String> {
+        if let Some(layers) = &mut self.layers {
+            return Ok(layers.module(name));
+        }
         let Some(path) = &self.python else {
             return Err(format!(
                 "module `{name}`: there is no python in PATH to look for it; give the path of its file"
@@ -59,8 +66,18 @@ impl View {
         Ok(found)
     }
 
+    /// A file is to be explained: the layer that has it is looked at.
+    pub fn look_at(&mut self, path: &Path) {
+        if let Some(layers) = &mut self.layers {
+            layers.look_at(path);
+        }
+    }
+
     /// Where modules were looked for.
     pub fn modules_of(&self) -> String {
+        if let Some(layers) = &self.layers {
+            return layers.told();
+        }
         self.python.as_ref().map_or(String::new(), |path| format!("for {}", path.display()))
     }
 
@@ -69,6 +86,13 @@ impl View {
     /// # Errors
     /// Why that cannot be told.
     pub fn scene(&self, subject: &Subject) -> Result<Scene, String> {
+        if let Some(layers) = &self.layers {
+            let scene = layers.scene();
+            return Ok(match subject {
+                Subject::Program(path) => Scene { program: Some(path.clone()), told: "is started".into(), ..scene },
+                _ => scene,
+            });
+        }
         let variable = super::variable();
         if let Subject::Program(path) = subject {
             return Ok(Scene { program: Some(path.clone()), told: "is started".into(), variable });
@@ -91,13 +115,19 @@ impl View {
 
     /// How a library that is somewhere else comes into a process.
     pub fn way_to(&self, place: &Place) -> String {
+        if let Some(layers) = &self.layers {
+            return layers.way_to(place);
+        }
         let folder = place.path.parent().unwrap_or(Path::new("/"));
         format!("open it first, by its path (ctypes.CDLL), or add {} to LD_LIBRARY_PATH", folder.display())
     }
 
     /// Where else files of a name are.
-    pub fn elsewhere<'a>(&'a self, _subject: &'a Subject) -> impl Fn(&str) -> Vec<Place> + 'a {
+    pub fn elsewhere(&self) -> impl Fn(&str) -> Vec<Place> + '_ {
         |name: &str| {
+            if let Some(layers) = &self.layers {
+                return layers.places(name);
+            }
             let mut files = self.files.borrow_mut();
             let files = files.get_or_insert_with(|| match self.python() {
                 Some(Ok(python)) => files_below(&python.prefix),

@@ -63,6 +63,8 @@ pub struct Found {
     pub origin: Option<String>,
     /// Of a package, its folders.
     pub folders: Vec<PathBuf>,
+    /// Of an extension module, the files that a finder of its package would choose from.
+    pub objects: Vec<PathBuf>,
 }
 
 /// Asks the Python at `path` what it is, and where `module` is.
@@ -87,6 +89,7 @@ pub fn ask(path: &Path, module: Option<&str>) -> Result<(Python, Option<Found>),
         Python { program: text("program").into(), prefix: text("prefix").into(), library_path: text("library_path") };
     let folders = told["folders"].as_array().into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from);
     let found = told["found"].as_bool().unwrap_or_default();
-    let found = found.then(|| Found { origin: told["origin"].as_str().map(String::from), folders: folders.collect() });
+    let origin = told["origin"].as_str().map(String::from);
+    let found = found.then(|| Found { origin, folders: folders.collect(), objects: Vec::new() });
     Ok((python, found))
 }

@@ -30,12 +30,12 @@ const MOST_OBJECTS: usize = 2000;
 ///
 /// # Errors
 /// Why it is nothing that can be explained.
-pub fn find(library: &str, view: &View) -> Result<Subject, String> {
+pub fn find(library: &str, view: &mut View) -> Result<Subject, String> {
     if library.is_empty() {
         return Err("an empty name is no library".into());
     }
     if library.contains('/') {
-        return by_path(Path::new(library));
+        return by_path(Path::new(library), view);
     }
     if is_module(library) {
         return module(library, view);
@@ -43,13 +43,14 @@ pub fn find(library: &str, view: &View) -> Result<Subject, String> {
     Ok(Subject::Name(library.into()))
 }
 
-fn by_path(path: &Path) -> Result<Subject, String> {
+fn by_path(path: &Path, view: &mut View) -> Result<Subject, String> {
     let at = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let path = std::path::absolute(path).map_err(|error| at(&error))?;
     let file = std::fs::File::open(&path).map_err(|error| at(&error))?;
     if !file.metadata().is_ok_and(|meta| meta.is_file()) {
         return Err(at(&"not a regular file"));
     }
+    view.look_at(&path);
     match elf::read_any_file(&file) {
         Ok(elf) if elf.kind == Kind::Executable => Ok(Subject::Program(path)),
         // One that dlopen would refuse is explained, too: the search comes to it, and says what is wrong.
@@ -66,7 +67,7 @@ fn is_module(name: &str) -> bool {
     name.split('.').all(is_name) && !name.ends_with(".so")
 }
 
-fn module(name: &str, view: &View) -> Result<Subject, String> {
+fn module(name: &str, view: &mut View) -> Result<Subject, String> {
     let Some(found) = view.module(name)? else {
         let bare = if name.contains('.') { "" } else { "; for a library, give its whole name (libz.so.1)" };
         return Err(format!("no module `{name}` {}{bare}", view.modules_of()));
@@ -75,7 +76,7 @@ fn module(name: &str, view: &View) -> Result<Subject, String> {
     if let Some(origin) = origin.clone().filter(|origin| is_object_name(origin)) {
         return Ok(Subject::Module { origin: text(&Some(origin.clone())), objects: vec![origin] });
     }
-    let mut objects = Vec::new();
+    let mut objects = found.objects;
     for folder in &found.folders {
         objects_below(folder, &mut objects);
     }

@@ -39,7 +39,7 @@ fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
             return format!("module `{asked}` has no object that ld.so would open: there is nothing to search for");
         }
         Subject::Module { origin, objects } => {
-            let origin = origin.as_deref().unwrap_or("a package without a file of its own");
+            let origin = origin.as_deref().unwrap_or("chosen by its package from several files, or a folder");
             let what = format!("module `{asked}` is {origin}");
             match objects.len() {
                 1 if objects[0].to_str() == Some(origin) => what,
@@ -234,15 +234,13 @@ fn way(hint: &Hint, step: &Step, view: &View) -> String {
 }
 
 fn elsewhere(place: &Place, view: &View) -> String {
-    let path = place.path.display();
+    let (path, way) = (place.path.display(), view.way_to(place));
     match (&place.layer, place.state) {
-        (None, _) => format!("this environment has it, where ld.so does not look: {path}; {}", view.way_to(place)),
-        (Some(layer), State::Offered) => format!("layer `{layer}` has it: {path}; {}", view.way_to(place)),
+        (None, _) => format!("this environment has it, where ld.so does not look: {path}; {way}"),
+        (Some(layer), State::Offered) => format!("layer `{layer}` has it: {path}; {way}"),
         (Some(layer), State::NotUsed) => {
-            format!("layer `{layer}` has it, which this layer does not use: {path}; name it in `uses`")
+            format!("layer `{layer}` has it, which this layer does not use: {path}; {way}")
         }
-        (Some(layer), State::Excluded) => {
-            format!("layer `{layer}` has it, but excludes it: {path}; take it out of its `dynlib_exclude`")
-        }
+        (Some(layer), State::Excluded) => format!("layer `{layer}` has it, but excludes it: {path}; {way}"),
     }
 }

@@ -97,7 +97,7 @@ fn python(change: &Change) -> (&'static str, &'static str) {
     }
 }
 
-fn shadowed(stack: &Stack, shadow: &Shadow) -> String {
+pub(super) fn shadowed(stack: &Stack, shadow: &Shadow) -> String {
     let name = |at: &usize| format!("`{}`", stack.layers[*at].name);
     let seen_from: Vec<String> = shadow.seen_from.iter().map(name).collect();
     format!(

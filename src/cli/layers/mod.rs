@@ -1,9 +1,11 @@
 //! `dlcast layers`: libraries find each other across environment layers.
 //!
 //! # Layout
+//! - `check` whether everything that is needed is found
 //! - `link` libraries of all layers within reach of each
 //! - `scan` which shared objects the layers have
 
+mod check;
 mod link;
 mod scan;
 
@@ -20,6 +22,12 @@ pub enum Command {
     ///
     /// Running it again changes nothing. What a layer hides of those below it is told.
     Link(link::Arguments),
+    /// Say whether every library that an object needs is found, and in the layer where it should be
+    ///
+    /// What is not found and which layer would have it, what the host's own libraries would silently replace, what a layer hides of
+    /// those below it, and which link hides a library of the host from programs that inherit LD_LIBRARY_PATH. The exit code is 1 if
+    /// there is a problem; warnings do not count.
+    Check(check::Arguments),
 }
 
 /// Which stack: the same for every subcommand.
@@ -49,5 +57,6 @@ pub fn run(command: &Command) -> u8 {
     match command {
         Command::Scan(arguments) => scan::run(arguments),
         Command::Link(arguments) => link::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Elsewhere, Outcome, Place, own_folders};
+use super::{Elsewhere, Outcome, Place, State, own_folders};
 use crate::layers::search::{Process, Reason, Rule, Trail, cache};
 
 /// A fact that leads on.
@@ -104,7 +104,8 @@ fn trapped(process: &Process, trail: &Trail, elsewhere: &Elsewhere) -> Vec<Hint>
     if is_one_of_them(&found.path) {
         return Vec::new();
     }
-    places.into_iter().take(1).map(Hint::Trapped).collect()
+    // What it could not be given anyway is no loss.
+    places.into_iter().filter(|place| place.state == State::Offered).take(1).map(Hint::Trapped).collect()
 }
 
 fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &Elsewhere) -> Vec<Hint> {

@@ -4,6 +4,7 @@
 //! [`open`](Process::open). LD_PRELOAD, LD_AUDIT and filters (DT_FILTER) are not followed.
 
 use std::collections::{HashMap, VecDeque};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -117,6 +118,9 @@ impl<'a> Process<'a> {
         let elf = self.disk.object(program)?;
         let index = self.add("", program, elf, None);
         self.program = Some(index);
+        if is_privileged(program) {
+            self.library_path = Rc::default();
+        }
         // The kernel knows the program by its real file, an object is known by the path that led to it.
         let origin = origin_of_program(program);
         let object = &mut self.objects[index];
@@ -310,6 +314,16 @@ fn paths(elf: &Elf, origin: &Path, system: &System) -> (Rc<Vec<Folder>>, Rc<Vec<
         false => Vec::new(),
     };
     (Rc::new(rpath), Rc::new(runpath))
+}
+
+/// Tells whether the program would have another user's or group's rights: then ld.so does not believe LD_LIBRARY_PATH.
+fn is_privileged(program: &Path) -> bool {
+    const SET_USER: u32 = 0o4000;
+    const SET_GROUP: u32 = 0o2000;
+    // The owner of a process's folder is the user that it acts for.
+    let (Ok(file), Ok(own)) = (std::fs::metadata(program), std::fs::metadata("/proc/self")) else { return false };
+    (file.mode() & SET_USER != 0 && file.uid() != own.uid())
+        || (file.mode() & SET_GROUP != 0 && file.gid() != own.gid())
 }
 
 /// The folder of an object, links not resolved: one that is opened by way of a link is at home beside the link.

@@ -34,11 +34,14 @@ impl Bench {
         let bench = Bench { dir: tempfile::tempdir().unwrap() };
         std::fs::create_dir(bench.path("stubs")).unwrap();
         std::fs::write(bench.path("empty.c"), "int dlcast_nothing;\n").unwrap();
-        const MAIN: &str = "#include <dlfcn.h>\n#include <stdio.h>\n\
-            int main(int n, char **v) { return n > 1 && !dlopen(v[1], RTLD_NOW) ? fprintf(stderr, \"%s\\n\", dlerror()), 3 : 0; }\n";
+        const MAIN: &str = "#include <dlfcn.h>\n#include <stdio.h>\nint main(int n, char **v) {\n\
+            for (int i = 1; i < n; i++) if (!dlopen(v[i], RTLD_NOW)) return fprintf(stderr, \"%s\\n\", dlerror()), 3;\n\
+            return 0;\n}\n";
         std::fs::write(bench.path("main.c"), MAIN).unwrap();
         bench.cc(&["-fPIC", "-c", "-o", &bench.text("empty.o"), &bench.text("empty.c")]);
         bench.cc(&["-fPIC", "-c", "-o", &bench.text("main.o"), &bench.text("main.c")]);
+        std::fs::write(bench.path("module.c"), "void *PyInit_dlcast(void) { return 0; }\n").unwrap();
+        bench.cc(&["-fPIC", "-c", "-o", &bench.text("module.o"), &bench.text("module.c")]);
         for name in names {
             bench.library(&format!("stubs/{name}"), &[], &[&format!("-Wl,-soname,{name}")]);
         }
@@ -62,6 +65,11 @@ impl Bench {
     /// A library at `name` that needs these names.
     pub fn library(&self, name: &str, needs: &[&str], flags: &[&str]) -> PathBuf {
         self.link(name, "empty.o", &[&["-shared", "-nostdlib"], flags].concat(), needs)
+    }
+
+    /// An extension module of Python that needs these names.
+    pub fn extension(&self, name: &str, needs: &[&str], flags: &[&str]) -> PathBuf {
+        self.link(name, "module.o", &[&["-shared", "-nostdlib"], flags].concat(), needs)
     }
 
     /// A program that needs these names, and opens what it is given.

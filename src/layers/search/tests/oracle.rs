@@ -1,6 +1,6 @@
 //! The real ld.so has the last word: for each rule a program whose searches it tells with LD_DEBUG=libs, place by place.
 
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::fixture::{Bench, ask, seen};
 use super::*;
@@ -15,12 +15,22 @@ fn rpath(path: &str) -> String {
 
 /// Starts the program in thought and in earnest; both must look at the same places in the same order.
 fn agree(program: &Path, library_path: Option<&str>) -> Vec<Trail> {
+    agree_on(program, library_path, true)
+}
+
+/// `tells`: ld.so can be asked. It does not trace a program that has other rights, and just fails.
+fn agree_on(program: &Path, library_path: Option<&str>, tells: bool) -> Vec<Trail> {
     let (system, disk) = (fixture::system(), Disk::default());
     let mut process = Process::empty(&system, &disk, Some("/lib64/ld-linux-x86-64.so.2"));
     process.set_library_path(Process::library_path(program, library_path.unwrap_or_default(), &system));
     let needs = process.start(program).unwrap();
     let trails: Vec<Trail> = needs.into_iter().map(|need| need.trail).collect();
-    let (theirs, told) = ask(program, &[], library_path, true);
+    let (theirs, told) = ask(program, &[], library_path, tells);
+    if !tells {
+        let is_well = !told.contains("error while loading shared libraries");
+        assert_eq!(trails.iter().all(|trail| trail.found.is_some()), is_well, "{told}");
+        return trails;
+    }
     assert_eq!(seen(&trails.iter().collect::<Vec<_>>(), true), theirs, "{told}");
     trails
 }
@@ -144,6 +154,22 @@ fn the_systems_folders_can_be_refused() {
     let trails = agree(&program, None);
     assert_eq!(found(&trails, "libz.so.1"), None);
     assert_eq!(found(&trails, "libc.so.6"), None);
+}
+
+/// Only root can make a program of somebody else's.
+#[test]
+fn a_program_with_other_rights_does_not_believe_the_variable() {
+    let bench = Bench::new(&["liba.so"]);
+    bench.library("lib/liba.so", &[], &[]);
+    let program = bench.program("program", &["liba.so"], &[]);
+    if std::os::unix::fs::chown(&program, Some(65534), Some(65534)).is_err() {
+        return;
+    }
+    for (mode, is_believed) in [(0o755, true), (0o4755, false), (0o2755, false)] {
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(mode)).unwrap();
+        let trails = agree_on(&program, Some(&bench.text("lib")), is_believed);
+        assert_eq!(found(&trails, "liba.so").is_some(), is_believed, "{mode:o}");
+    }
 }
 
 /// What each kind of bad file does to the search, beside a good one behind it.

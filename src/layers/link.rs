@@ -57,7 +57,8 @@ pub fn roots(stack: &Stack) -> Result<Vec<PathBuf>, LinkError> {
 ///
 /// # Errors
 ///
-/// [`LinkError::Ambiguous`] with all names that mean several libraries within a layer; [`LinkError::Compare`].
+/// [`LinkError::Ambiguous`] with all names that mean several libraries within a layer; [`LinkError::Read`] when
+/// files cannot be compared.
 pub fn plan(stack: &Stack, roots: &[PathBuf], scanned: &[Scanned], same: &mut Same) -> Result<Plan, LinkError> {
     let mut offers: Vec<BTreeMap<OsString, Library>> = Vec::new();
     let mut ambiguous = Ambiguous { file: stack.file.clone(), layers: Vec::new() };

@@ -31,7 +31,7 @@ pub type Same<'a> = dyn FnMut(&Path, &Path) -> std::io::Result<bool> + 'a;
 ///
 /// # Errors
 ///
-/// [`LinkError::Compare`].
+/// [`LinkError::Read`] when files cannot be compared.
 pub fn libraries(layer: &Layer, root: &Path, objects: &[Object], same: &mut Same) -> Result<Vec<Library>, LinkError> {
     let mut libraries: Vec<Library> = Vec::new();
     let mut of_file: BTreeMap<PathBuf, usize> = BTreeMap::new();
@@ -54,7 +54,7 @@ pub fn libraries(layer: &Layer, root: &Path, objects: &[Object], same: &mut Same
             libraries[at].names.entry(name).or_default().push(object.path.clone());
         }
     }
-    together(libraries, same)
+    together(&layer.name, libraries, same)
 }
 
 /// A link gives its own name; the SONAME comes with the file, or with the link if the file is in no layer.
@@ -68,15 +68,15 @@ fn names_of(object: &Object, elf: &Elf) -> Vec<OsString> {
 }
 
 /// Makes copies one library.
-fn together(libraries: Vec<Library>, same: &mut Same) -> Result<Vec<Library>, LinkError> {
+fn together(layer: &str, libraries: Vec<Library>, same: &mut Same) -> Result<Vec<Library>, LinkError> {
     let mut kept: Vec<Library> = Vec::new();
     let mut alike: BTreeMap<(u64, Option<String>), Vec<usize>> = BTreeMap::new();
     for library in libraries {
         let group = alike.entry((library.size, library.soname.clone())).or_default();
         let mut copy_of = None;
         for at in group.iter().copied() {
-            let compared = same(&kept[at].real, &library.real);
-            if compared.map_err(|source| LinkError::compare(&kept[at].real, &library.real, source))? {
+            let pair = (kept[at].real.as_path(), library.real.as_path());
+            if same(pair.0, pair.1).map_err(|error| LinkError::compare(layer, pair, &error))? {
                 copy_of = Some(at);
                 break;
             }

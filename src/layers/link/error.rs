@@ -14,16 +14,6 @@ pub enum LinkError {
     /// Names that mean several libraries within a layer.
     #[error(transparent)]
     Ambiguous(#[from] Ambiguous),
-    /// Two files that have to be compared cannot be read.
-    #[error("{}: cannot be compared with {}: {source}", one.display(), other.display())]
-    Compare {
-        /// The one.
-        one: PathBuf,
-        /// The other.
-        other: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
     /// No wrapper can be made.
     #[error("layer `{layer}`: {source}")]
     Wrapper {
@@ -90,8 +80,10 @@ fn way_out(error: &io::Error) -> &'static str {
 }
 
 impl LinkError {
-    pub(super) fn compare(one: &Path, other: &Path, source: io::Error) -> LinkError {
-        LinkError::Compare { one: one.into(), other: other.into(), source }
+    /// Two files that have to be compared cannot be.
+    pub(super) fn compare(layer: &str, (one, other): (&Path, &Path), error: &io::Error) -> LinkError {
+        let source = io::Error::new(error.kind(), format!("cannot be compared with {}: {error}", other.display()));
+        LinkError::Read { layer: layer.into(), path: one.into(), source }
     }
 }
 

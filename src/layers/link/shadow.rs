@@ -1,6 +1,7 @@
 //! What a layer hides of those below it: a different file of the same name.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub struct Shadow {
 ///
 /// # Errors
 ///
-/// [`LinkError::Compare`].
+/// [`LinkError::Read`] when files cannot be compared.
 pub(super) fn find(
     stack: &Stack,
     offers: &[BTreeMap<OsString, Library>],
@@ -42,9 +43,10 @@ pub(super) fn find(
                     continue;
                 }
                 let (_, seen_from) = match compared.entry((name, found, at)) {
-                    std::collections::btree_map::Entry::Occupied(known) => known.into_mut(),
-                    std::collections::btree_map::Entry::Vacant(new) => {
-                        new.insert((is_different(&offers[found][name], library, same)?, Vec::new()))
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(new) => {
+                        let of = &stack.layers[found].name;
+                        new.insert((is_different(of, &offers[found][name], library, same)?, Vec::new()))
                     }
                 };
                 seen_from.push(viewer);
@@ -62,13 +64,13 @@ pub(super) fn find(
         .collect())
 }
 
-fn is_different(one: &Library, other: &Library, same: &mut Same) -> Result<bool, LinkError> {
+fn is_different(layer: &str, one: &Library, other: &Library, same: &mut Same) -> Result<bool, LinkError> {
     if one.real == other.real {
         return Ok(false);
     }
     if one.size != other.size {
         return Ok(true);
     }
-    let compared = same(&one.real, &other.real);
-    compared.map(|same| !same).map_err(|source| LinkError::compare(&one.real, &other.real, source))
+    let pair = (one.real.as_path(), other.real.as_path());
+    same(pair.0, pair.1).map(|same| !same).map_err(|error| LinkError::compare(layer, pair, &error))
 }

@@ -17,22 +17,16 @@ pub enum WrapperError {
         /// The loader's variable.
         variable: &'static str,
     },
-    /// No interpreter by any of the usual names.
-    #[error("{}: no python, python3 or python_ that leads to an interpreter; make the environment anew", bin.display())]
-    NoPython {
-        /// The folder.
-        bin: PathBuf,
-    },
     /// Somebody else's script.
     #[error("{}: a script that neither dlcast nor venvstacks has made; move it away, and link the interpreter in its place", path.display())]
     Foreign {
         /// The script.
         path: PathBuf,
     },
-    /// A link that leads nowhere.
-    #[error("{}: leads nowhere; make the environment anew", path.display())]
-    Dangling {
-        /// The link.
+    /// No interpreter in the end.
+    #[error("{}: leads to no interpreter; make the environment anew", path.display())]
+    NoInterpreter {
+        /// Where one would begin.
         path: PathBuf,
     },
     /// Links in a circle.

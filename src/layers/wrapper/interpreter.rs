@@ -75,7 +75,7 @@ pub fn find(bin: &Path) -> Result<Interpreter, WrapperError> {
             return follow(bin, bin.join(name));
         }
     }
-    Err(WrapperError::NoPython { bin: bin.into() })
+    Err(WrapperError::NoInterpreter { path: bin.join("python") })
 }
 
 /// Follows links and wrappers from `path`, which is in `bin`.
@@ -88,7 +88,7 @@ pub fn follow(bin: &Path, path: PathBuf) -> Result<Interpreter, WrapperError> {
     for _ in 0..MOST_LINKS {
         let folder = at.parent().unwrap_or(Path::new("/")).to_path_buf();
         match look(&at)? {
-            None => return Err(WrapperError::Dangling { path }),
+            None => return Err(WrapperError::NoInterpreter { path }),
             Some(Kind::Link(target)) => {
                 at = folder.join(&target);
                 if folder == bin && at.parent() != Some(bin) {

@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use super::elf::Elf;
 use super::stack::Stack;
+use super::stack::error::plain;
 
 /// What was found in one layer.
 #[derive(Debug, Clone)]
@@ -111,7 +112,7 @@ impl Class {
 #[non_exhaustive]
 pub enum ScanError {
     /// A folder cannot be listed.
-    #[error("{}: cannot be listed: {source}", path.display())]
+    #[error("{}: cannot be listed: {}", path.display(), plain(source))]
     Folder {
         /// Which.
         path: PathBuf,

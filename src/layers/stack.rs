@@ -11,7 +11,7 @@
 //! - `error` what can be wrong with all this
 
 mod declared;
-mod error;
+pub(super) mod error;
 mod exclude;
 mod folder;
 pub(super) mod source;
@@ -168,7 +168,7 @@ fn lists(file: &Path, indices: &HashMap<String, usize>, layer: &Asked) -> Result
     for used in &layer.uses {
         let (file, layer) = (file.to_path_buf(), layer.name.clone());
         let Some(index) = indices.get(used) else {
-            let mut known: Vec<String> = indices.keys().cloned().collect();
+            let mut known: Vec<String> = indices.keys().filter(|name| **name != layer).cloned().collect();
             known.sort_unstable();
             return Err(StackError::Unknown { file, layer, used: used.clone(), known });
         };

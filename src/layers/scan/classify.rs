@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::candidate::Candidate;
 use super::{Class, Counts, Neither, Object};
 use crate::layers::elf::{Elf, ElfError, Kind, outline};
+use crate::layers::stack::error::plain;
 
 /// Looks at a file of the layer at `layer`; `folder` is the folder that it is in. None where neither its name nor its content is a
 /// shared object's.
@@ -71,8 +72,7 @@ fn lost(error: &io::Error) -> Neither {
         ErrorKind::NotFound => Neither::Dangling,
         // A link to itself.
         _ if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Neither::Dangling,
-        ErrorKind::PermissionDenied => Neither::Unreadable("permission denied".into()),
-        _ => Neither::Unreadable(error.to_string()),
+        _ => Neither::Unreadable(plain(error)),
     }
 }
 

@@ -67,7 +67,7 @@ pub enum StackError {
         file: PathBuf,
     },
     /// No layer, or too many.
-    #[error("{}: has {count} layers; 1 to {most} can be", file.display())]
+    #[error("{}: describes {count} layers; it must be 1 to {most}", file.display())]
     Number {
         /// The file.
         file: PathBuf,
@@ -93,7 +93,7 @@ pub enum StackError {
         name: String,
     },
     /// Two layers in one folder.
-    #[error("{}: the layers `{first}` and `{second}` are the same folder, {}", file.display(), path.display())]
+    #[error("{}: the layers `{first}` and `{second}` are the same folder, {}; leave out one", file.display(), path.display())]
     SameFolder {
         /// The file.
         file: PathBuf,
@@ -105,7 +105,7 @@ pub enum StackError {
         path: PathBuf,
     },
     /// A layer that is used and not there.
-    #[error("{}: layer `{layer}` uses `{used}`, which is no layer; there are {}", file.display(), names(known))]
+    #[error("{}: layer `{layer}` uses `{used}`, which is no layer; it can use {}", file.display(), names(known))]
     Unknown {
         /// The file.
         file: PathBuf,
@@ -127,7 +127,7 @@ pub enum StackError {
         used: String,
     },
     /// A layer that is listed twice by the same one.
-    #[error("{}: layer `{layer}` lists `{used}` twice", file.display())]
+    #[error("{}: layer `{layer}` lists `{used}` twice; leave out one", file.display())]
     Twice {
         /// The file.
         file: PathBuf,
@@ -137,7 +137,7 @@ pub enum StackError {
         used: String,
     },
     /// Layers that use each other.
-    #[error("{}: layers use each other in a circle: {}", file.display(), names.join(" -> "))]
+    #[error("{}: layers use each other in a circle: {}; take one of them out of a list", file.display(), names.join(" -> "))]
     Cycle {
         /// The file.
         file: PathBuf,
@@ -180,7 +180,7 @@ pub enum StackError {
         part: &'static str,
     },
     /// A layer without a folder.
-    #[error("layer `{layer}`: {}: no such folder", path.display())]
+    #[error("layer `{layer}`: {}: no such folder; its `path` is taken relative to the file that says so", path.display())]
     NoFolder {
         /// The layer.
         layer: String,
@@ -188,7 +188,7 @@ pub enum StackError {
         path: PathBuf,
     },
     /// A layer that is a file.
-    #[error("layer `{layer}`: {} is not a folder", path.display())]
+    #[error("layer `{layer}`: {} is a file; its `path` must name the folder of an environment", path.display())]
     NotAFolder {
         /// The layer.
         layer: String,
@@ -293,8 +293,16 @@ fn said(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => "no such file or folder".into(),
         io::ErrorKind::PermissionDenied => "may not be read".into(),
-        _ => error.to_string(),
+        _ => plain(error),
     }
+}
+
+/// An error of the system as it says it, without Rust's number.
+pub(in crate::layers) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// "`a`, `b`, `c`", and no more than a line's worth of them.

@@ -16,6 +16,8 @@ use super::image::{Extent, Image};
 const LONGEST_NAME: u64 = 4096;
 /// More entries than a linker ever writes; the bound keeps what is remembered of them small.
 const MOST_ENTRIES: u64 = 1 << 13;
+/// More bytes than the names of what a library needs have; entries may name one long string again and again.
+const MOST_NAMES: usize = 1 << 20;
 /// Longer search paths than this are no search paths.
 const LONGEST_PATH: u64 = 1 << 16;
 
@@ -183,8 +185,14 @@ impl Dynamic {
     /// The names of what the library needs, in order.
     pub fn needed<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Vec<String>, ElfError> {
         let mut needed = Vec::new();
+        let mut size = 0;
         for offset in &self.needed {
-            needed.push(self.library(image, "DT_NEEDED", *offset)?);
+            let name = self.library(image, "DT_NEEDED", *offset)?;
+            size += name.len();
+            if size > MOST_NAMES {
+                return Err(damaged("DT_NEEDED", "names more than a library can need"));
+            }
+            needed.push(name);
         }
         Ok(needed)
     }

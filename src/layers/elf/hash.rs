@@ -15,11 +15,15 @@ type Word = U32<NE>;
 
 const WORD: u64 = 4;
 
+/// More symbols than a library exports; a file of holes can claim any number, and costs nobody anything.
+const MOST: u64 = 1 << 24;
+
 const fn damaged(why: &'static str) -> ElfError {
     ElfError::Hash { why }
 }
 
 const OUTSIDE: ElfError = damaged("outside of the loaded segments");
+const TOO_MANY: ElfError = damaged("for more symbols than a library exports");
 
 /// Checks the table that ld.so uses, the GNU one if there are two. Gives the number of symbols that it reaches, and the place of
 /// the table in memory.
@@ -52,6 +56,9 @@ fn gnu<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64),
     if first_chain > table.size {
         return Err(OUTSIDE);
     }
+    if u64::from(buckets) > MOST {
+        return Err(TOO_MANY);
+    }
     let buckets = Extent { offset: table.offset + first_bucket, size: u64::from(buckets) * WORD };
     let mut last = 0;
     image.each(buckets, |_, bucket: &Word| {
@@ -67,7 +74,8 @@ fn gnu<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64),
     }
     // Each chain runs to the next end mark, so all of them end if the one that begins last does.
     let start = first_chain + u64::from(last - base) * WORD;
-    let chain = Extent { offset: table.offset.saturating_add(start), size: table.size.saturating_sub(start) };
+    let rest = table.size.saturating_sub(start).min(MOST * WORD);
+    let chain = Extent { offset: table.offset.saturating_add(start), size: rest };
     let mut end = None;
     image.each(chain, |index, entry: &Word| {
         if entry.get(NE) & 1 == 1 {
@@ -88,6 +96,9 @@ fn sysv<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64)
     let size = head_size + (u64::from(buckets) + u64::from(count)) * WORD;
     if size > table.size {
         return Err(OUTSIDE);
+    }
+    if size > MOST * WORD {
+        return Err(TOO_MANY);
     }
     let whole = Extent { offset: table.offset + head_size, size: size - head_size };
     let mut starts = Vec::new();

@@ -63,8 +63,14 @@ pub(super) fn of_image<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, E
     Ok(elf)
 }
 
+/// More bytes than a library's names have. A file of holes can claim any number, and reading them would take hours.
+const MOST_NAMES: u64 = 1 << 30;
+
 /// Where no name has Python's words in it, no symbol has: the names are read faster than the symbols.
 fn python_init<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<Option<String>, ElfError> {
+    if dynamic.strings.size > MOST_NAMES {
+        return Err(ElfError::Dynamic { tag: "DT_STRTAB", why: "is larger than the names of a library" });
+    }
     let words = symbols::PYTHON_WORDS.map(memmem::Finder::new);
     let longest = symbols::PYTHON_WORDS.iter().map(|word| word.len()).max().unwrap_or_default();
     let mut found = false;

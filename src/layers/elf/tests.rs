@@ -14,6 +14,7 @@ use super::*;
 
 mod damage;
 mod oracle;
+mod outline;
 
 /// A library with most of what a linker can put into one: data that points, thread-local data, versions, weak symbols. Without
 /// constructors, so that a damaged copy can be opened.

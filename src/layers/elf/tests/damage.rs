@@ -32,13 +32,13 @@ fn dynamic_entry(data: &[u8], tag: elf::DynamicTag) -> usize {
     (start..start + size).step_by(16).find(|at| data[*at..*at + 8] == tag).unwrap()
 }
 
-fn set_dynamic(data: &mut [u8], tag: elf::DynamicTag, value: u64) {
+pub fn set_dynamic(data: &mut [u8], tag: elf::DynamicTag, value: u64) {
     let at = dynamic_entry(data, tag);
     put(data, at + 8, value.to_le_bytes());
 }
 
 /// Makes another entry of it, one that ld.so does not look at.
-fn drop_dynamic(data: &mut [u8], tag: elf::DynamicTag) {
+pub fn drop_dynamic(data: &mut [u8], tag: elf::DynamicTag) {
     let at = dynamic_entry(data, tag);
     put(data, at, 0x6000_0000u64.to_le_bytes());
 }

@@ -300,7 +300,7 @@ fn damaged_files_are_told_one_by_one() {
     assert_eq!(objects.len(), 1000);
     let cut = |object: &&String| {
         let number: u32 = object["SITE/x".len()..object.find(".so").unwrap()].parse().unwrap();
-        number % 2 == 0
+        number.is_multiple_of(2)
     };
     assert!(objects.iter().filter(cut).all(|object| object.ends_with(": damaged") || object.ends_with(": empty")));
 }

@@ -126,7 +126,7 @@ fn with_holes(flags: &[&'static str]) -> (Vec<u8>, u64, u64) {
     data[names + 1..names + 7].copy_from_slice(b"PyInit");
     let header = elf::FileHeader64::<LE>::parse(&*data).unwrap();
     let loads = header.program_headers(LE, &*data).unwrap().iter().enumerate();
-    let (index, last) = loads.filter(|(_, load)| load.p_type.get(LE) == elf::PT_LOAD).last().unwrap();
+    let (index, last) = loads.filter(|(_, load)| load.p_type.get(LE) == elf::PT_LOAD).next_back().unwrap();
     let (address, offset) = (last.p_vaddr.get(LE), last.p_offset.get(LE));
     let place = 64 + index * 56;
     put(&mut data, place + 32, LENGTH.to_le_bytes());

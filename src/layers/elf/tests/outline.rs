@@ -125,8 +125,8 @@ fn with_holes(flags: &[&'static str]) -> (Vec<u8>, u64, u64) {
     let (names, _) = section(&data, ".dynstr");
     data[names + 1..names + 7].copy_from_slice(b"PyInit");
     let header = elf::FileHeader64::<LE>::parse(&*data).unwrap();
-    let loads = header.program_headers(LE, &*data).unwrap().iter().enumerate();
-    let (index, last) = loads.filter(|(_, load)| load.p_type.get(LE) == elf::PT_LOAD).next_back().unwrap();
+    let mut loads = header.program_headers(LE, &*data).unwrap().iter().enumerate();
+    let (index, last) = loads.rfind(|(_, load)| load.p_type.get(LE) == elf::PT_LOAD).unwrap();
     let (address, offset) = (last.p_vaddr.get(LE), last.p_offset.get(LE));
     let place = 64 + index * 56;
     put(&mut data, place + 32, LENGTH.to_le_bytes());

@@ -83,6 +83,24 @@ def test_what_rank_0_opens_reaches_all_and_what_it_imports_does_not(run, library
     assert "dlcast" not in result.output.replace('"dlcast": []', "")
 
 
+def test_a_program_whose_mpi_dlcast_brings_up_is_served(run, library):
+    program = f"import dlcast; print('answer', dlcast.load_global({library!r}).answer())"
+    result = run([COMMAND, "run", "--timeout", "20", "--", sys.executable, "-c", program], 2)
+    assert (result.code, result.output.count("answer 42")) == (0, 2), result.output
+
+
+def test_a_library_whose_name_is_no_text_stays_and_is_said(run, library, tmp_path):
+    path = os.fsencode(tmp_path) + b"/lib\xff.so"
+    shutil.copy(library, path)
+    program = f"from mpi4py import MPI; import ctypes, os; print(ctypes.CDLL(os.fsdecode({path!r})).answer())"
+    result = run([COMMAND, "run", "--", sys.executable, "-c", program], 1)
+    assert (result.code, "42" in result.output) == (0, True), result.output
+    assert "its name is not UTF-8, and names travel as UTF-8" in result.output
+    result = run([COMMAND, "run", "--strict", "--", sys.executable, "-c", program], 1)
+    assert result.code != 0
+    assert "OSError" in result.output
+
+
 def test_the_exit_code_is_the_programs_own(run, library):
     program = python("unmodified", library, "3")
     assert run([COMMAND, "run", "--", *program], 2).code == run(program, 2).code == 3

@@ -523,7 +523,8 @@ impl Opener for Opening<'_> {
         }
     }
 
-    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode_at: InodeAt) {
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode_at: InodeAt) -> Vec<PathBuf> {
+        let mut owned = Vec::new();
         if everything {
             let still = |name: &OsString, base| files.iter().any(|(path, at)| path.as_os_str() == name && *at == base);
             let host = &mut *self.host;
@@ -537,7 +538,10 @@ impl Opener for Opening<'_> {
             let own = self.host.untold.iter().position(|(own, _)| own.as_os_str() == path.as_os_str());
             let (stamp, checked) = match own.map(|own| self.host.untold.swap_remove(own).1) {
                 // What dlcast has opened itself needs no second look.
-                Some(stamp) => (Some(stamp), Some(true)),
+                Some(stamp) => {
+                    owned.push(path.clone());
+                    (Some(stamp), Some(true))
+                }
                 None => (std::fs::metadata(&path).map(|meta| Stamp::of(&meta)).ok(), None),
             };
             if let Some(stamp) = &stamp {
@@ -547,6 +551,7 @@ impl Opener for Opening<'_> {
             let mapped = Mapped { base, stamp, inode_at, checked };
             self.host.mapped.insert(path.into_os_string(), mapped);
         }
+        owned
     }
 }
 

@@ -56,6 +56,6 @@ pub trait Opener {
     /// Makes it as visible as its flags say.
     fn commit(&mut self, library: &Library) -> Result<(), Failure>;
     /// Tells of files that have been mapped by anybody since the last call: path and load base; `everything`: there are no others. `inode` tells which file is
-    /// mapped at a load base, should that be in question; it is slow.
-    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode: InodeAt);
+    /// mapped at a load base, should that be in question; it is slow. Returns those that were opened by [`Opener::open`].
+    fn note_mapped(&mut self, files: Vec<(PathBuf, usize)>, everything: bool, inode: InodeAt) -> Vec<PathBuf>;
 }

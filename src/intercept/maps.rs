@@ -137,6 +137,28 @@ unsafe extern "C" {
     static _r_debug: Debug;
 }
 
+/// The file of a shared object that the loader knows under a relative name, which meant another file where the program was then;
+/// as the kernel tells. None if no such object is mapped.
+#[must_use]
+pub fn real_path(name: &Path) -> Option<PathBuf> {
+    let mut address = None;
+    each(|object| {
+        if object.name.to_bytes() == name.as_os_str().as_bytes() {
+            let loaded = object.headers.iter().find(|header| header.p_type == libc::PT_LOAD);
+            address = loaded.map(|header| object.base.wrapping_add(header.p_vaddr as usize));
+        }
+        address.is_none()
+    });
+    let address = address?;
+    let table = std::fs::read("/proc/self/maps").ok()?;
+    let line = table.split(|byte| *byte == b'\n').find(|line| {
+        let text = String::from_utf8_lossy(line);
+        area(&text).is_some_and(|(range, _)| range.contains(&address))
+    })?;
+    let path = &line[line.iter().position(|byte| *byte == b'/')?..];
+    Some(PathBuf::from(OsStr::from_bytes(path.strip_suffix(b" (deleted)").unwrap_or(path))))
+}
+
 /// Which inode is mapped at an address, as the kernel tells (`/proc/self/maps`): what lies at an object's path by now may be another
 /// file. None where nothing is known. It reads the whole table: some 100 microseconds.
 #[must_use]

@@ -116,23 +116,25 @@ pub(super) fn tell_mapped() {
         return;
     }
     let paths: Vec<_> = news.iter().map(|new| new.path.clone()).collect();
-    note(&mut dl::host(None), news, everything);
+    // The library worker may have been at one of them until now.
+    let own = note(&mut dl::host(None), news, everything);
     // In service mode a plugin that the program opens reaches all ranks without a call.
     if let Some(session) = service::first() {
-        let plugins = paths.iter().filter_map(|path| record::plugin(path));
+        let plugins = paths.iter().filter(|path| !own.contains(path)).filter_map(|path| record::plugin(path));
         session.ask(plugins.map(Pending::here));
-        program::found(&paths, &[]);
+        program::found(&paths, &own);
     }
 }
 
-fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) {
+/// Those that dlcast has opened.
+fn note(host: &mut dl::Opening, news: Vec<Mapped>, everything: bool) -> Vec<PathBuf> {
     if news.is_empty() {
-        return;
+        return Vec::new();
     }
     if news.iter().any(|new| vendor::is_mpi(&new.path)) {
         MPI_CAME.store(true, Ordering::Relaxed);
     }
-    host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at);
+    host.note_mapped(news.into_iter().map(|new| (new.path, new.base)).collect(), everything, maps::inode_at)
 }
 
 /// What was mapped since the last look, while dlcast was opening libraries.

@@ -54,7 +54,24 @@ struct Program {
 }
 
 static PROGRAM: OnceLock<Program> = OnceLock::new();
-static EARLY: Mutex<Vec<(PathBuf, OpenFlags)>> = Mutex::new(Vec::new());
+/// The loader's name, the file, and how it was opened.
+static EARLY: Mutex<Vec<(PathBuf, PathBuf, OpenFlags)>> = Mutex::new(Vec::new());
+
+/// Why something that the program has opened is no request.
+enum Stays {
+    /// It does not count.
+    Here(String),
+    /// It counts, and cannot travel.
+    Failed(String),
+}
+
+/// A relative name means what the program has open under it.
+fn whole(name: &Path) -> PathBuf {
+    if name.is_absolute() {
+        return name.into();
+    }
+    maps::real_path(name).or_else(|| std::path::absolute(name).ok()).unwrap_or_else(|| name.into())
+}
 
 /// What the program that was told of a library does.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +118,7 @@ fn flags(bits: i32) -> OpenFlags {
 
 /// A library was opened before MPI came up.
 pub(crate) fn early(path: &Path, bits: i32) {
-    lock(&EARLY).push((path.into(), flags(bits)));
+    lock(&EARLY).push((path.into(), whole(path), flags(bits)));
 }
 
 /// MPI is up, on all ranks: serves the world, and carries out what was asked for on the command line and opened by now.
@@ -110,12 +127,27 @@ pub(crate) fn early(path: &Path, bits: i32) {
 ///
 /// # Errors
 /// Why the program runs without dlcast.
-pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), CallError> {
+pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), String> {
     // The others are in MPI_Init, too: a rank whose settings are wrong takes part until all have heard of it.
     let (run, timeout, wrong) = match config::checked_run() {
         Ok(run) => (run, Timeout::Default, None),
         Err(error) => (Run::default(), Timeout::After(PATIENCE), Some(CallError::Invalid(error.to_string()))),
     };
+    let strict = run.strict;
+    serve(run, timeout, wrong, mark).map_err(|error| {
+        let hint = match &error {
+            CallError::Deadline(_) => "\n  every rank of the job has to be started under `dlcast run`",
+            _ => "",
+        };
+        if strict {
+            complain(&format!("{error}{hint}\n  with --strict this ends the job"));
+            world::abort(REFUSED, true);
+        }
+        format!("{error}{hint}")
+    })
+}
+
+fn serve(run: Run, timeout: Timeout, wrong: Option<CallError>, mark: extern "C" fn(i32)) -> Result<(), CallError> {
     let policy = Policy::new(run.exclude.clone(), run.include.clone());
     inside::tell(mark);
     dl::host(None).borrow();
@@ -198,7 +230,7 @@ pub(super) fn heard(undone: &Undone) -> String {
         Some(program) if undone.kind == "library" => {
             // It is said now, and not once more when the program opens it again.
             lock(&program.failed).insert(undone.name.clone().into(), text.clone());
-            text
+            format!("{text}\n  this rank has it, and goes on")
         }
         Some(program) if undone.kind == "module" && program.run.import.contains(&undone.name) => {
             format!("--import: {text}")
@@ -234,15 +266,9 @@ impl Program {
     /// The first round: what is asked for on the command line, on every rank, and what ranks have opened before MPI_Init.
     fn begin(&self, wrong: Option<CallError>) -> Result<(), CallError> {
         let shared = self.session.shared();
-        for (path, flags) in std::mem::take(&mut *lock(&EARLY)) {
-            match self.request(&path, flags) {
-                Ok(request) => {
-                    shared.ask([Pending::here(request)]);
-                    self.note(&path, "before MPI_Init", "recorded".into(), false, Instant::now(), None);
-                }
-                Err(why) => self.note(&path, "before MPI_Init", why, false, Instant::now(), None),
-            }
-            lock(&self.told).insert(path);
+        for (name, path, flags) in std::mem::take(&mut *lock(&EARLY)) {
+            lock(&self.told).insert(name);
+            self.record(&path, flags, "before MPI_Init");
         }
         for library in &self.run.load {
             // As if somebody waited: every rank asks for them, and one will say what has become of them.
@@ -274,31 +300,35 @@ impl Program {
         }
     }
 
-    /// The request for an object that the program has opened; or why it does not count.
-    fn request(&self, path: &Path, flags: OpenFlags) -> Result<Request, String> {
+    /// The request for an object that the program has opened; or why there is none.
+    fn request(&self, path: &Path, flags: OpenFlags) -> Result<Request, Stays> {
         match self.policy.reason(path) {
-            Reason::Excluded(glob) => return Err(format!("excluded by {glob}")),
-            Reason::SelfOpened(rule) => return Err(format!("of {}", rule.owner)),
+            Reason::Excluded(glob) => return Err(Stays::Here(format!("excluded by {glob}"))),
+            Reason::SelfOpened(rule) => return Err(Stays::Here(format!("of {}", rule.owner))),
             Reason::Included(_) | Reason::Unnamed => {}
         }
         if record::is_extension(path) {
-            return Err("extension module".into());
+            return Err(Stays::Here("extension module".into()));
         }
-        let text = path.to_str().ok_or("its name is not UTF-8")?;
-        record::library(text, flags).map(record::opened).map_err(|error| error.to_string())
+        let failed = |why: &str| Stays::Failed(format!("{} stays on this rank: {why}", path.display()));
+        let text = path.to_str().ok_or_else(|| failed("its name is not UTF-8, and names travel as UTF-8"))?;
+        record::library(text, flags).map(record::opened).map_err(|error| failed(&error.to_string()))
     }
 
-    fn opened(&self, path: &Path, flags: OpenFlags, may_wait: bool) -> Verdict {
+    fn opened(&self, name: &Path, flags: OpenFlags, may_wait: bool) -> Verdict {
         let begun = Instant::now();
-        lock(&self.told).insert(path.into());
-        if let Some(text) = lock(&self.failed).get(path) {
-            return if self.run.strict { Verdict::Refused(text.clone()) } else { Verdict::Settled };
-        }
+        lock(&self.told).insert(name.into());
+        let path = &whole(name);
         let request = match self.request(path, flags) {
             Ok(request) => request,
-            Err(why) => {
+            Err(Stays::Here(why)) => {
                 self.note(path, "dlopen", why, false, begun, None);
                 return Verdict::Settled;
+            }
+            Err(Stays::Failed(text)) => {
+                let (verdict, said, error) = self.refused(path, text);
+                self.note(path, "dlopen", said.into(), false, begun, error);
+                return verdict;
             }
         };
         if !may_wait {
@@ -313,7 +343,10 @@ impl Program {
             Ok(outcome) => match outcome.own {
                 Some(Own::Undone(undone)) => self.refused(path, undone.to_string()),
                 Some(Own::Invalid(text)) => self.refused(path, text),
-                _ => (Verdict::Settled, if known { "known" } else { "committed" }, None),
+                _ => {
+                    lock(&self.failed).remove(path);
+                    (Verdict::Settled, if known { "known" } else { "committed" }, None)
+                }
             },
             Err(CallError::Nested) => (Verdict::OnItsWay, "recorded", None),
             Err(error) if self.session.shared().refuse_ended().is_err() => self.abandoned(path, error.to_string()),
@@ -324,15 +357,22 @@ impl Program {
     }
 
     fn refused(&self, path: &Path, text: String) -> (Verdict, &'static str, Option<String>) {
-        lock(&self.failed).insert(path.into(), text.clone());
         let verdict = match self.run.strict {
             true => Verdict::Refused(text.clone()),
+            // It may do next time.
             false => {
-                complain(&format!("{text}\n  this rank has it, and goes on"));
-                Verdict::Settled
+                self.tell(path, &text);
+                Verdict::OnItsWay
             }
         };
         (verdict, "undone", Some(text))
+    }
+
+    /// A failure that the program does not notice is said; the same once more is no news.
+    fn tell(&self, path: &Path, text: &str) {
+        if lock(&self.failed).insert(path.into(), text.into()).as_deref() != Some(text) {
+            complain(&format!("{text}\n  this rank has it, and goes on"));
+        }
     }
 
     /// The session has ended before its time, and why was said by the rank that has found out: the program is left alone from then on.
@@ -362,15 +402,25 @@ impl Program {
             }
             let named = |name: &Path| name == path || (name.components().count() == 1 && path.ends_with(name));
             let flags = announced.iter().find(|(name, _)| named(name)).map_or(OpenFlags::NOW, |(_, flags)| *flags);
-            match self.request(&path, flags) {
-                Ok(request) => {
-                    self.session.shared().ask([Pending::here(request)]);
-                    self.note(&path, "link map", "recorded".into(), false, Instant::now(), None);
-                }
-                Err(why) => self.note(&path, "link map", why, false, Instant::now(), None),
-            }
+            self.record(&whole(&path), flags, "link map");
             lock(&self.told).insert(path);
         }
+    }
+
+    /// What was opened without anybody waiting for the others.
+    fn record(&self, path: &Path, flags: OpenFlags, seen: &'static str) {
+        let (said, error) = match self.request(path, flags) {
+            Ok(request) => {
+                self.session.shared().ask([Pending::here(request)]);
+                ("recorded".into(), None)
+            }
+            Err(Stays::Here(why)) => (why, None),
+            Err(Stays::Failed(text)) => {
+                self.tell(path, &text);
+                ("undone".into(), Some(text))
+            }
+        };
+        self.note(path, seen, said, false, Instant::now(), error);
     }
 
     /// What was opened since the library worker has looked.

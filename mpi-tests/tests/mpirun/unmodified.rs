@@ -49,7 +49,11 @@ claims! {
     programs_in_cpp_and_fortran_are_served
     a_library_that_one_rank_lacks_is_a_warning
     a_library_that_one_rank_lacks_fails_a_strict_dlopen
+    what_failed_once_may_do_another_time
+    a_relative_name_means_what_the_program_has_open
+    what_is_excluded_is_so_by_its_whole_path
     a_missing_library_that_is_asked_for_ends_a_strict_job_only
+    a_job_that_is_not_all_under_dlcast_run_says_so
     a_wrong_variable_is_named
     a_constructor_on_a_worker_must_not_use_the_programs_communicators
     other_tools_see_the_calls_that_they_wrap
@@ -363,6 +367,74 @@ fn a_library_that_one_rank_lacks_fails_a_strict_dlopen(stage: &Stage) {
     assert_eq!(said.answers("error"), ["none"], "told once, as dlerror does");
     said.all(4, "mapped libtra.so", "0");
     said.all(4, "mapped libtrc.so", "1");
+}
+
+fn what_failed_once_may_do_another_time(stage: &Stage) {
+    lay_out_own_folders(stage);
+    let steps = [
+        "* enter",
+        "* barrier",
+        &format!("0 open a {LACKED} now"),
+        "* barrier",
+        "3 shell cp ../../lib/travel/libtra.so .",
+        "* barrier",
+        &format!("0 open b {LACKED} now"),
+        "* tell 0",
+        "* mapped libtra.so",
+    ];
+    for strict in [&[][..], &["--strict"]] {
+        let said = stage.with(4, strict, &steps);
+        assert_eq!(said.answers(&steps[6][2..]), ["ok"], "{}", said.stderr);
+        said.all(4, "mapped libtra.so", "1");
+        fs::remove_file(stage.path("own/3/libtra.so")).unwrap();
+    }
+}
+
+/// The loader compares names: after a change of folder the same one is still the library that is open.
+fn a_relative_name_means_what_the_program_has_open(stage: &Stage) {
+    for (folder, name) in [("first", "a"), ("second", "b")] {
+        fs::create_dir_all(stage.path(folder)).unwrap();
+        fs::copy(stage.path(&format!("lib/travel/libtr{name}.so")), stage.path(&format!("{folder}/libsame.so")))
+            .unwrap();
+    }
+    let open = "0 open x ./libsame.so now";
+    let steps =
+        ["0 chdir first", open, "0 chdir ../second", open, "0 call x a_answer", "* tell 0", "0 mapped libsame.so"];
+    let said =
+        stage.same_on_rank_0(2, &[], &[&steps[..], &["1 call default a_answer", "1 mapped libsame.so"]].concat());
+    said.well();
+    assert_eq!(said.answers("mapped libsame.so"), ["1", "1"]);
+}
+
+fn what_is_excluded_is_so_by_its_whole_path(stage: &Stage) {
+    let folder = format!("{}/*", stage.path("lib/travel"));
+    for glob in ["*/travel/*", folder.as_str()] {
+        let steps =
+            ["0 open a ./lib/travel/libtra.so now", "0 open b lib/travel/libtrb.so now", "0 open c libtrc.so now"];
+        let mapped = ["* tell 0", "* mapped libtra.so", "* mapped libtrb.so", "* mapped libtrc.so"];
+        let said = stage.with(2, &["--exclude", glob], &[&steps[..], &mapped].concat());
+        said.well();
+        for step in &mapped[1..] {
+            assert_eq!(said.answers(&step[2..]), ["1", "0"], "{glob}");
+        }
+    }
+}
+
+fn a_job_that_is_not_all_under_dlcast_run_says_so(stage: &Stage) {
+    let program = ["./steps", "* barrier"];
+    let others = [&[":", "-n", "1"], &program[..]].concat();
+    let run = |options: &[&str]| {
+        let start = [&[dlcast(), "run", "--timeout", "2"], options, &["--"], &program[..], &others].concat();
+        stage.mpirun(1, &[], &start)
+    };
+    let outcome = run(&[]);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let hint = "every rank of the job has to be started under `dlcast run`";
+    assert_eq!(outcome.stderr.matches(hint).count(), 1, "{}", outcome.stderr);
+    assert!(outcome.stderr.contains("rank 1 ("), "{}", outcome.stderr);
+    let outcome = run(&["--strict"]);
+    assert_eq!(outcome.status, Some(125), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(hint) && outcome.stderr.contains("with --strict"), "{}", outcome.stderr);
 }
 
 fn a_missing_library_that_is_asked_for_ends_a_strict_job_only(stage: &Stage) {

@@ -1,5 +1,6 @@
 //! Is MPI up, is it the MPI that dlcast was built with, may this thread call it, and who finalises it?
 
+use std::cell::Cell;
 use std::ffi::c_int;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
@@ -40,9 +41,18 @@ fn is_forked() -> Option<u32> {
     (rank != 0 && rank != std::process::id()).then_some(rank)
 }
 
+thread_local! {
+    /// This thread is inside the MPI_Init_thread that dlcast calls.
+    static IS_BRINGING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// MPI is up after this. Where nobody has initialised it, dlcast does, with MPI_THREAD_MULTIPLE, and finalises it at exit.
 pub fn bring_up() -> Result<(), CommError> {
     static ONE: Mutex<()> = Mutex::new(());
+    if IS_BRINGING.get() {
+        // Under `dlcast run`: the shim starts its session when MPI_Init_thread has come up, before it returns here.
+        return Ok(());
+    }
     let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(parent) = is_forked() {
         return Err(CommError::Forked { parent });
@@ -53,10 +63,13 @@ pub fn bring_up() -> Result<(), CommError> {
     RANK.store(std::process::id(), Ordering::Relaxed);
     if !initialized() {
         let mut provided: c_int = 0;
+        IS_BRINGING.set(true);
         // SAFETY: null arguments are allowed; nobody has initialised MPI, and the lock keeps a second thread away.
-        check("MPI_Init_thread", unsafe {
+        let code = unsafe {
             ffi::MPI_Init_thread(std::ptr::null_mut(), std::ptr::null_mut(), ffi::RSMPI_THREAD_MULTIPLE, &mut provided)
-        })?;
+        };
+        IS_BRINGING.set(false);
+        check("MPI_Init_thread", code)?;
         // SAFETY: the function takes nothing, returns nothing, and lives as long as the process. Should registering it
         // fail, the launcher reports a missing MPI_Finalize.
         unsafe { libc::atexit(bring_down) };

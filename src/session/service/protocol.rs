@@ -341,8 +341,9 @@ impl<C: Comm, N: Control> Post<C, N> {
         let works: RankSet = (0..self.shared.size).filter(|rank| !ended.contains(*rank)).collect();
         if !std::mem::replace(&mut self.told_who_works, true) && !works.is_empty() && !ended.is_empty() {
             let limit = self.shared.limit.unwrap_or(TALK_AFTER);
+            let serve = if ended.len() == 1 { "serves" } else { "serve" };
             served.hands.say(format!(
-                "{ended} ended {limit:?} ago or more, and serve until every rank has; at work still: {works}"
+                "{ended} ended {limit:?} ago or more, and {serve} until every rank has; at work still: {works}"
             ));
         }
     }

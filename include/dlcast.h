@@ -637,6 +637,26 @@ dlcast_status dlcast_code_read(const void *code,
                                const void **payload,
                                size_t *length);
 
+/*
+ From now on, what dlcast opens on any rank finds the libraries that it needs in the layers of a stack. Collective: every
+ rank calls it; rank 0 reads the stack and looks at the layers. In service mode one rank calls. stack: a stack.toml, a
+ venvstacks.toml, or a folder that holds one of them. DLCAST_UNDONE with what is wrong with it.
+
+ # Safety
+ `stack` is a C string.
+ */
+dlcast_status dlcast_layers_activate(dlcast_session session,
+                                     const char *stack,
+                                     double timeout);
+
+/*
+ As dlcast_layers_activate, for a plan that is there: what `dlcast layers plan` has printed. Local, and without MPI.
+
+ # Safety
+ `plan` is a C string.
+ */
+dlcast_status dlcast_layers_install(const char *plan);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

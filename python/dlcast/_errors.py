@@ -73,6 +73,18 @@ class GlobalCallbackError(RuntimeError):
         self.failures = list(failures)
 
 
+class LayersError(RuntimeError):
+    """The layers of a stack cannot be used as the text says; where ranks work together, the same on all."""
+
+    failures: list[RankFailure]
+    """Where ranks work together: every failing rank, in ascending order."""
+
+    def __init__(self, text: str = "", *, failures: Iterable[RankFailure] = ()) -> None:
+        """The text is the whole report."""
+        super().__init__(text)
+        self.failures = list(failures)
+
+
 class TaskError(RuntimeError):
     """A task, or other native code with a guarded signature, has failed; the text names it and says why."""
 

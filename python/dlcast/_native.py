@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import cffi
 
 from dlcast._errors import SessionError, SessionTimeout, TaskLookupError
+from dlcast._first import first
 from dlcast._importer import Failure
 
 _FOLDER = Path(__file__).with_name("_lib")
@@ -54,6 +55,8 @@ class Native:
             raise SessionError("the package lacks its library: install it by pip install ./python") from error
         self._ffi.cdef("\n".join(declarations(header)))
         self.lib: Any = self._open()
+        for plan in _plans:
+            self.layers_install(plan)
 
     def _open(self) -> Any:
         # cffi closes it when Python ends, and MPI_Finalize, which comes later, calls into it.
@@ -61,10 +64,17 @@ class Native:
         # A C++ host may have brought the library: one runtime in a process.
         if _is_loaded(_SONAME):
             return self._ffi.dlopen(_SONAME, flags)
+        path = str(_FOLDER / "libdlcast.so")
         try:
-            return self._ffi.dlopen(str(_FOLDER / "libdlcast.so"), flags)
+            # It needs an MPI, which a layer may have. cffi tells no audit hook what it opens.
+            first.before(path)
+            return self._ffi.dlopen(path, flags)
         except OSError as error:
             raise SessionError(f"libdlcast.so cannot be loaded: {error}") from error
+
+    def layers_install(self, plan: str) -> None:
+        """What the library itself opens follows the plan from now on. Needs no MPI."""
+        self._check(self.lib.dlcast_layers_install(plan.encode()))
 
     def attach(self, comm: int, mode: int, timeout: float) -> int:
         """The session of a communicator."""
@@ -308,10 +318,24 @@ def _is_loaded(soname: str) -> bool:
     return True
 
 
+# Of layers: the library may come later.
+_plans: list[str] = []
+
+
 @functools.cache
 def native() -> Native:
     """The one library of the process."""
     return Native()
+
+
+_cached = native
+
+
+def install(plan: str) -> None:
+    """Gives a plan to the library, now or when it is loaded."""
+    _plans.append(plan)
+    if _cached.cache_info().currsize:
+        _cached().layers_install(plan)
 
 
 def declarations(header: str) -> Iterator[str]:

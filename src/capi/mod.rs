@@ -6,6 +6,7 @@
 //! - `types` types and constants
 //! - `translate` between C and Rust
 //! - `collective` sessions and collective calls
+//! - `layers` the layers of a stack
 //! - `recording` requests that are recorded
 //! - `stepping` calls that their caller steps
 //! - `callbacks`, `tasks`, `code` what plugins bring, and code that other ranks can find
@@ -15,6 +16,7 @@
 pub mod callbacks;
 pub mod code;
 pub mod collective;
+pub mod layers;
 pub mod preload;
 pub mod recording;
 pub mod stepping;

@@ -15,8 +15,8 @@ use libloading::os::unix;
 
 use super::identify::{Identifier, IdentifyError, Stamp};
 use super::node::NodeCache;
-use super::{InodeAt, Opener, inside, search};
-use crate::error::Phase;
+use super::{InodeAt, Opener, inside, layered, search};
+use crate::error::{Phase, complain};
 use crate::identity::Identity;
 use crate::outcome::Failure;
 use crate::plan::{Item, Key, Library as Wanted, What};
@@ -90,6 +90,9 @@ impl LocalLibrary {
 /// # Errors
 /// What dlerror says.
 pub fn open_here(path: &str, flags: OpenFlags) -> Result<LocalLibrary, String> {
+    let meant = means(path);
+    let path = meant.as_ref().map_or(OsStr::new(path), |meant| meant.as_os_str());
+    open_first(path)?;
     // SAFETY: opening runs the library's constructors, which is what the caller asks for.
     let open = unsafe { unix::Library::open(Some(path), flags.bits()) };
     open.map(|open| LocalLibrary(ManuallyDrop::new(open))).map_err(|error| loader_text(&error))
@@ -176,7 +179,7 @@ impl Opening<'_> {
     pub fn known(&self, spelling: &str) -> Option<Identity> {
         let path = match spelling.contains('/') {
             true => PathBuf::from(spelling),
-            false => search::find(spelling).ok()?,
+            false => find(spelling).ok()?,
         };
         self.host.identifier.known(&path)
     }
@@ -189,7 +192,7 @@ impl Opening<'_> {
     fn locate(&mut self, spelling: &str) -> Result<(Place, Identity), Failure> {
         let path = match spelling.contains('/') {
             true => PathBuf::from(spelling),
-            false => search::find(spelling).map_err(|missing| Failure::new(Phase::Resolve, missing.to_string()))?,
+            false => find(spelling).map_err(|missing| Failure::new(Phase::Resolve, missing.to_string()))?,
         };
         match self.host.identifier.identify_file(&path, self.node.as_deref_mut()) {
             Ok((identity, stamp)) => Ok((Place { path, stamp }, identity)),
@@ -481,9 +484,10 @@ impl Opener for Opening<'_> {
         };
         let flags = library.flags - OpenFlags::GLOBAL;
         let opened = inside::constructor(self.item, || {
+            open_first(path.as_os_str())?;
             // SAFETY: opening runs the library's constructors, which is what the ranks have asked for; the file was
             // checked as ELF and is the one that all ranks agreed on.
-            unsafe { unix::Library::open(Some(&path), flags.bits()) }
+            unsafe { unix::Library::open(Some(&path), flags.bits()) }.map_err(|error| loader_text(&error))
         });
         match opened {
             Ok(Ok(open)) => {
@@ -500,7 +504,7 @@ impl Opener for Opening<'_> {
                 self.host.held.insert(identity.clone(), held);
                 forbidden.map_or(Ok(()), |calls| Err(Failure::new(Phase::Open, format!("its constructor {calls}"))))
             }
-            Ok(Err(error)) => Err(Failure::new(Phase::Open, loader_text(&error))),
+            Ok(Err(text)) => Err(Failure::new(Phase::Open, text)),
             Err(_panic) => Err(Failure::new(Phase::Open, format!("{}: a constructor panicked", path.display()))),
         }
     }
@@ -575,6 +579,47 @@ pub(super) fn open_mpi(path: &Path) -> Result<unix::Library, String> {
 pub(super) fn open_beside_mpi(path: &Path) -> Result<unix::Library, String> {
     // SAFETY: the engine's initialisers, in a process that was started to run them.
     unsafe { unix::Library::open(Some(path), libc::RTLD_NOW | libc::RTLD_LOCAL) }.map_err(|error| loader_text(&error))
+}
+
+/// The file that a bare name means: what is loaded under it, what the layers have, or else what ld.so finds.
+fn find(name: &str) -> Result<PathBuf, search::NotFound> {
+    means(name).map_or_else(|| search::find(name), Ok)
+}
+
+/// The file of a layer that a bare name means.
+fn means(name: &str) -> Option<PathBuf> {
+    let means = if name.contains('/') { None } else { layered::means(name) };
+    means.filter(|_| search::loaded(name).is_none())
+}
+
+/// Opens what the layers have and this object needs.
+fn open_first(asker: &OsStr) -> Result<(), String> {
+    // Plans are JSON, and name nothing else.
+    let Some(asker) = asker.to_str() else { return Ok(()) };
+    for library in layered::before(asker) {
+        let file = library.file.display();
+        match library.soname.as_deref().and_then(search::loaded) {
+            // What is loaded under a name is what everything gets that needs it.
+            Some(loaded) if crate::layers::same(&loaded, &library.file).unwrap_or(false) => {}
+            Some(loaded) => complain(&format!(
+                "{asker}: needs {file} of layer `{}`, but gets {}, which was open before under the same name",
+                library.layer,
+                loaded.display()
+            )),
+            None => {
+                // SAFETY: opening runs the library's constructors, which the loader would run if it found the library by itself.
+                let open = unsafe { unix::Library::open(Some(&library.file), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+                let open = open.map_err(|error| {
+                    let text = loader_text(&error);
+                    format!("{asker}: needs {file} of layer `{}`, which cannot be opened: {text}", library.layer)
+                })?;
+                // Never closed, as all handles.
+                std::mem::forget(open);
+            }
+        }
+        layered::opened(&library.file);
+    }
+    Ok(())
 }
 
 /// A further handle of a library that is open: no constructor runs.

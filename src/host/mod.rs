@@ -7,6 +7,7 @@
 //! - [`identify`] a file's identity, read once; `digest` by several threads
 //! - [`node`] digests shared by the ranks of one node; [`bell`] wakes those who wait for one
 //! - [`dl`] the handles
+//! - [`layered`] which libraries of layers go first
 //! - [`code`] addresses, and code by name
 //! - [`table`] plugin tables, read where [`memory`] can be read
 //! - [`callback`] running one; [`inside`] a constructor or a callback
@@ -23,6 +24,7 @@ pub mod door;
 pub mod exec;
 pub mod identify;
 pub mod inside;
+pub mod layered;
 pub mod memory;
 pub mod needs;
 pub mod node;

@@ -63,6 +63,12 @@ pub fn find(name: &str) -> Result<PathBuf, NotFound> {
     }
 }
 
+/// The path of what is loaded under this SONAME.
+#[must_use]
+pub fn loaded(soname: &str) -> Option<PathBuf> {
+    loader::loaded(soname)
+}
+
 /// What ld.so is here. The system's own folders are those of this process's loader.
 #[must_use]
 pub fn system() -> System {

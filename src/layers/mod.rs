@@ -12,6 +12,7 @@
 //! - [`scan`] which shared objects a layer has, and what each is
 //! - [`check`] whether everything that is needed is found, in the layer where it should be
 //! - [`link`] the folder of each layer by which others find its libraries
+//! - [`plan`] what a process has to open before what, where it has neither (`script`: texts that name a library)
 //! - [`wrapper`] the Python of each layer that has them within reach
 
 pub mod check;
@@ -19,8 +20,11 @@ pub mod elf;
 pub mod explain;
 pub mod linearise;
 pub mod link;
+pub mod plan;
 mod same;
+pub use same::same;
 pub mod scan;
+mod script;
 pub mod search;
 pub mod stack;
 pub mod venvstacks;

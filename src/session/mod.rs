@@ -11,6 +11,7 @@
 //! - `call` one call: `stepped` by its caller in collective mode, `asked` of the threads in service mode
 //! - `jobs` what a round wants done on this rank, `imports` what of it Python does; `register` what plugins bring with them, `met` the plugins
 //! - `code` code that other ranks can find, and tasks
+//! - `layers` a plan for all ranks, of what layers have to offer
 //! - `wait` a collective with a deadline, and the roll-call after it
 //! - `service` threads that take part in rounds for ranks that do not call
 //! - `report` what a call came to
@@ -23,6 +24,7 @@ pub mod code;
 pub mod error;
 mod imports;
 mod jobs;
+mod layers;
 mod met;
 mod pending;
 pub(crate) mod program;

@@ -80,7 +80,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("std::env", &["config.rs"]),
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
-    ("serde_json", &["capi/", "cli/", "layers/venvstacks.rs", "session/program.rs"]),
+    ("serde_json", &["capi/", "cli/", "layers/plan.rs", "layers/venvstacks.rs", "session/program.rs"]),
     ("memchr", &["layers/elf/outline.rs"]),
     ("toml", &["layers/stack/source.rs"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),

@@ -17,6 +17,7 @@ fn the_header_is_up_to_date() {
         .with_src(root.join("src/capi/callbacks.rs"))
         .with_src(root.join("src/capi/tasks.rs"))
         .with_src(root.join("src/capi/code.rs"))
+        .with_src(root.join("src/capi/layers.rs"))
         .generate()
         .expect("src/capi is what cbindgen can read");
     let mut header = Vec::new();

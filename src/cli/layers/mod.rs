@@ -3,10 +3,12 @@
 //! # Layout
 //! - `check` whether everything that is needed is found
 //! - `link` libraries of all layers within reach of each
+//! - `plan` what a process has to open before what
 //! - `scan` which shared objects the layers have
 
 mod check;
 mod link;
+mod plan;
 mod scan;
 
 use std::path::PathBuf;
@@ -28,6 +30,12 @@ pub enum Command {
     /// those below it, and which link hides a library of the host from programs that inherit LD_LIBRARY_PATH. The exit code is 1 if
     /// there is a problem; warnings do not count.
     Check(check::Arguments),
+    /// Print, as JSON, what a process has to open before what: what `dlcast.layers.activate` carries out
+    ///
+    /// `libraries` are files of layers. `objects` has, by path, the numbers of those that have to be open before an object, in this
+    /// order: what ld.so would not find, or would take from the host though a layer has it. `names` has names without a folder and
+    /// the library that each means; what has to be open before that is in its `first`.
+    Plan(plan::Arguments),
 }
 
 /// Which stack: the same for every subcommand.
@@ -58,5 +66,6 @@ pub fn run(command: &Command) -> u8 {
         Command::Scan(arguments) => scan::run(arguments),
         Command::Link(arguments) => link::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Plan(arguments) => plan::run(arguments),
     }
 }

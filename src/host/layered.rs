@@ -1,0 +1,71 @@
+//! The plans that this process carries out: which libraries of layers are to be opened before what.
+//!
+//! Kept here, where a round opens libraries; [`dl`](super::dl) opens them. Whoever makes a plan, or brings it, is not known here.
+
+use std::ffi::c_void;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use dlcast_plugin::guarded_callback;
+
+use crate::layers::plan::{Library, Plan, PlanError};
+
+/// The tag of [`callback`] for a plan, and for the reason why there is none.
+pub const PLAN: u64 = 0;
+/// See [`PLAN`].
+pub const NO_PLAN: u64 = 1;
+
+static PLANS: Mutex<Vec<Arc<Plan>>> = Mutex::new(Vec::new());
+/// What was opened: each library once.
+static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Carries a plan out from now on, in place of an earlier one of the same stack.
+///
+/// # Errors
+///
+/// [`PlanError`]; then nothing has changed.
+pub fn install(json: &str) -> Result<(), PlanError> {
+    let plan = Plan::from_json(json)?;
+    let mut plans = lock(&PLANS);
+    plans.retain(|known| known.stack != plan.stack);
+    plans.push(Arc::new(plan));
+    Ok(())
+}
+
+/// The callback that every rank runs when one of them has a plan.
+pub fn callback() -> *const c_void {
+    let take = guarded_callback(|payload: &[u8], tag: u64| -> Result<(), String> {
+        let text = String::from_utf8_lossy(payload);
+        match tag {
+            PLAN => install(&text).map_err(|error| error.to_string()),
+            _ => Err(text.into_owned()),
+        }
+    });
+    take as *const c_void
+}
+
+/// What has to be open before `name` is opened, a path or a bare name, and is not yet.
+pub(super) fn before(name: &str) -> Vec<Library> {
+    let plans = lock(&PLANS).clone();
+    if plans.is_empty() {
+        return Vec::new();
+    }
+    let first: Vec<Library> = plans.iter().flat_map(|plan| plan.before(name)).cloned().collect();
+    let open = lock(&OPEN);
+    first.into_iter().filter(|library| !open.contains(&library.file)).collect()
+}
+
+/// The file that a bare name means.
+pub(super) fn means(name: &str) -> Option<PathBuf> {
+    let plans = lock(&PLANS).clone();
+    plans.iter().find_map(|plan| Some(plan.libraries[*plan.names.get(name)?].file.clone()))
+}
+
+/// It need not be opened again.
+pub(super) fn opened(file: &Path) {
+    lock(&OPEN).push(file.to_path_buf());
+}

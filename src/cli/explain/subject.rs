@@ -46,10 +46,11 @@ pub fn find(library: &str, view: &mut View) -> Result<Subject, String> {
 fn by_path(path: &Path, view: &mut View) -> Result<Subject, String> {
     let at = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let path = std::path::absolute(path).map_err(|error| at(&error))?;
-    let file = std::fs::File::open(&path).map_err(|error| at(&error))?;
-    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
+    // Opening a pipe would wait for somebody to write into it.
+    if !std::fs::metadata(&path).map_err(|error| at(&error))?.is_file() {
         return Err(at(&"not a regular file"));
     }
+    let file = std::fs::File::open(&path).map_err(|error| at(&error))?;
     view.look_at(&path);
     match elf::read_any_file(&file) {
         Ok(elf) if elf.kind == Kind::Executable => Ok(Subject::Program(path)),

@@ -166,6 +166,19 @@ fn hostile_objects_are_explained_without_a_panic() {
     }
 }
 
+/// Nothing is waited for: a pipe that nobody writes into is no library.
+#[test]
+fn a_pipe_is_explained_and_not_read() {
+    let bench = Bench::new(&["libb.so"]);
+    let a = bench.library("liba.so", &["libb.so"], &[]);
+    std::fs::create_dir(bench.path("bad")).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(bench.path("bad/libb.so")).status().unwrap();
+    assert!(made.success());
+    let explanation = explained_with(&open(&a), None, &bench.text("bad"), &|_| Vec::new());
+    let hints = &step(&explanation, "libb.so").hints;
+    assert!(matches!(&hints[..], [Hint::Stopped { what, .. }] if what == "not a regular file"), "{hints:?}");
+}
+
 /// A circle of needs, and a name that leads to the object itself.
 #[test]
 fn circles_come_to_an_end() {

@@ -84,8 +84,12 @@ impl Disk {
     /// [`Unread`].
     pub fn object(&self, path: &Path) -> Read {
         let read = || -> Result<Elf, Unread> {
-            let file = File::open(self.real(path))?;
-            Ok(elf::read_any_file(&file)?)
+            let path = self.real(path);
+            // Opening a pipe would wait for somebody to write into it.
+            if !std::fs::metadata(path)?.is_file() {
+                return Err(ElfError::NotAFile.into());
+            }
+            Ok(elf::read_any_file(&File::open(path)?)?)
         };
         let read = || read().map(Rc::new).map_err(Rc::new);
         match self.id(path) {

@@ -256,6 +256,34 @@ fn what_is_opened_inherits_the_programs_rpath_only() {
     }
 }
 
+/// Its RPATH leads to what it opens, and not to what that needs in turn.
+#[test]
+fn who_calls_dlopen_counts_for_the_search_alone() {
+    let bench = Bench::new(&["libopener.so", "libb.so"]);
+    std::fs::write(
+        bench.path("opener.c"),
+        "#include <dlfcn.h>\n#include <stdio.h>\n__attribute__((constructor)) static void open_it(void) {\n\
+         if (!dlopen(\"libdlcasta.so\", RTLD_NOW)) fprintf(stderr, \"%s\\n\", dlerror());\n}\n",
+    )
+    .unwrap();
+    let (opener, source) = (bench.text("libopener.so"), bench.text("opener.c"));
+    bench.cc(&["-shared", "-fPIC", "-o", &opener, &source, OLD, &rpath("$ORIGIN/lib")]);
+    bench.library("lib/libdlcasta.so", &["libb.so"], &[]);
+    bench.library("lib/libb.so", &[], &[]);
+    let program = bench.program("program", &["libopener.so"], &[NEW, &rpath("$ORIGIN")]);
+    let (system, disk) = (fixture::system(), Disk::default());
+    let mut process = Process::empty(&system, &disk, Some("/lib64/ld-linux-x86-64.so.2"));
+    let before = process.start(&program).unwrap();
+    let opened = process.open("libdlcasta.so", process.loaded("libopener.so"));
+    assert!(opened.given.is_ok() && opened.needs[0].given.is_err(), "{opened:?}");
+    let needs = before.iter().chain(&opened.needs).map(|need| &need.trail);
+    // It is searched for before what it needs.
+    let mut trails: Vec<&Trail> = needs.collect();
+    trails.insert(before.len(), &opened.trail);
+    let (theirs, told) = ask(&program, &[], None, false);
+    assert_eq!(seen(&trails, false), theirs, "{told}");
+}
+
 #[test]
 fn a_program_is_no_library() {
     let bench = Bench::new(&[]);

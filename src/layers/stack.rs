@@ -126,12 +126,9 @@ fn assemble(file: PathBuf, asked: Vec<Asked>) -> Result<Stack, StackError> {
     let mut places: HashMap<PathBuf, String> = HashMap::new();
     let mut layers = Vec::new();
     for (asked, below) in asked.into_iter().zip(below) {
-        let exclude = Exclude::new(&asked.exclude).map_err(|(glob, why)| StackError::Glob {
-            file: file.clone(),
-            layer: asked.name.clone(),
-            glob,
-            why,
-        })?;
+        let exclude = Exclude::new(&asked.exclude)
+            .map_err(|(glob, why)| StackError::Glob { file: file.clone(), layer: asked.name.clone(), glob, why })?
+            .of(&asked.path);
         let (platform, real) = folder::look(&asked.name, &asked.path)?;
         if let Some(first) = places.insert(real, asked.name.clone()) {
             return Err(StackError::SameFolder { file, first, second: asked.name, path: asked.path });

@@ -7,6 +7,8 @@ use glob::{MatchOptions, Pattern};
 /// Globs that are matched at the end of a path: `libz.so.*`, `mpi4py/**/*.so`, or `*` for everything.
 #[derive(Debug, Clone, Default)]
 pub struct Exclude {
+    /// The name of the layer's folder, where it is known.
+    folder: String,
     globs: Vec<String>,
     patterns: Vec<Pattern>,
 }
@@ -23,7 +25,15 @@ impl Exclude {
     /// The first one that is no glob, or can match nothing, and why.
     pub fn new(globs: &[String]) -> Result<Exclude, (String, String)> {
         let patterns = globs.iter().map(|glob| pattern(glob).map_err(|why| (glob.clone(), why)));
-        Ok(Exclude { globs: globs.to_vec(), patterns: patterns.collect::<Result<_, _>>()? })
+        Ok(Exclude { folder: String::new(), globs: globs.to_vec(), patterns: patterns.collect::<Result<_, _>>()? })
+    }
+
+    /// The same for the layer in `folder`. Its name may be in a glob, but not what is above it: a stack that is moved stays the same.
+    /// (venvstacks matches the whole path.)
+    #[must_use]
+    pub fn of(self, folder: &Path) -> Exclude {
+        let folder = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Exclude { folder, ..self }
     }
 
     /// Whether a file of the layer is excluded; `path` is relative to the layer.
@@ -31,7 +41,7 @@ impl Exclude {
         if self.patterns.is_empty() {
             return false;
         }
-        let path = path.to_string_lossy();
+        let path = format!("{}/{}", self.folder, path.to_string_lossy());
         self.patterns.iter().any(|pattern| pattern.matches_with(&path, OPTIONS))
     }
 
@@ -61,7 +71,7 @@ fn pattern(glob: &str) -> Result<Pattern, String> {
 mod tests {
     use super::*;
 
-    /// Globs, paths, and what venvstacks 0.8.0 says of them.
+    /// Globs, paths, and what venvstacks 0.7.0 says of them.
     #[test]
     fn globs_match_as_those_of_venvstacks() {
         let cases = [
@@ -85,9 +95,11 @@ mod tests {
             ("LIBZ.so", "lib/libz.so", false),
             ("site-packages/*.so", "lib/python3.11/site-packages/_C.so", true),
             ("packages/*.so", "lib/python3.11/site-packages/_C.so", false),
+            ("app/lib/*.so", "lib/libz.so", true),
+            ("*/lib/*.so", "lib/libz.so", true),
         ];
         for (glob, path, expected) in cases {
-            let exclude = Exclude::new(&[glob.to_string()]).unwrap();
+            let exclude = Exclude::new(&[glob.to_string()]).unwrap().of(Path::new("/opt/stack/app"));
             assert_eq!(exclude.covers(Path::new(path)), expected, "{glob} {path}");
         }
     }

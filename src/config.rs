@@ -282,7 +282,10 @@ fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingErro
 
 /// Names that an import can have.
 fn modules(names: Vec<String>) -> Result<Vec<String>, SettingError> {
-    match names.iter().find(|name| name.contains('\0') || name.split('.').any(str::is_empty)) {
+    match names
+        .iter()
+        .find(|name| name.contains(|c: char| c == '\0' || c.is_whitespace()) || name.split('.').any(str::is_empty))
+    {
         Some(wrong) => {
             let expected = "absolute names of modules, such as pkg.mod, one a line";
             Err(SettingError { name: IMPORT, value: wrong.clone(), expected })

@@ -505,12 +505,17 @@ fn a_doctor_tells_programs_that_nothing_can_be_preloaded_into() {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
     };
+    // Of one's own it changes nothing, and only root can give a file away.
+    let is_given = std::os::unix::fs::chown(&with_bit, Some(65534), Some(65534)).is_ok();
+    fs::set_permissions(&with_bit, fs::Permissions::from_mode(0o4755)).unwrap();
+    let library = installed.compile("libown.so", PRINTS, &["-shared", "-fPIC"]);
     let fixed = installed.compile("static", PRINTS, &["-static"]);
     let script = installed.script("script", &format!("#!{}\n", fixed.display()), 0o755);
     for (program, says) in [
         (&fixed, "is static"),
         (&script, "is static"),
-        (&with_bit, "setuid or setgid"),
+        (if is_given { &with_bit } else { &fixed }, if is_given { "setuid or setgid" } else { "is static" }),
+        (&library, "is a shared library"),
         (&foreign, "made for"),
         (&installed.path("missing"), "no such program"),
     ] {

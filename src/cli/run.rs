@@ -130,6 +130,10 @@ fn start(arguments: &Arguments) -> Result<std::convert::Infallible, Failure> {
         set(&mut environment, variable, value);
     }
     config::check_run(&environment).map_err(|error| (error.to_string(), CANNOT))?;
+    let named = environment.iter().find(|(name, value)| name == config::REPORT && !value.is_empty());
+    if let (None, Some((_, file))) = (&arguments.report, named) {
+        report(Path::new(file)).map_err(|message| (message.replace("--report", config::REPORT), CANNOT))?;
+    }
 
     let folders = config::program_folders();
     let path = program::find(name, &folders).map_err(|error| {
@@ -147,7 +151,11 @@ fn start(arguments: &Arguments) -> Result<std::convert::Infallible, Failure> {
     }
     let error = exec::exec(name, rest, &environment);
     let code = if error.kind() == ErrorKind::NotFound { NOT_FOUND } else { NOT_EXECUTABLE };
-    Err((format!("{}: cannot be started: {error}", path.display()), code))
+    // The kernel says the same of a script and of what should run it.
+    let chain = program::look(&path, &folders).chain;
+    let missing = chain.iter().skip(1).find(|file| !file.exists());
+    let why = missing.map_or(error.to_string(), |file| format!("its interpreter {} is not there", file.display()));
+    Err((format!("{}: cannot be started: {why}", path.display()), code))
 }
 
 /// In its place if it is there, else behind the others: programs may print their environment.

@@ -3,10 +3,10 @@
 //! It reads heads of files. It starts nothing, and does not look for what a program needs.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::layers::elf::{self, ElfError};
@@ -94,6 +94,8 @@ pub enum Start {
     OtherLoader(String),
     /// Not for this machine or word size; its loader would complain.
     Foreign(String),
+    /// A shared library, which nothing starts.
+    Library,
     /// With another user's or group's rights ld.so ignores what is preloaded.
     OtherRights,
     /// Nothing is known.
@@ -146,16 +148,24 @@ fn interpreter_of(path: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
     Some(interpreter)
 }
 
+/// A set-user-ID bit of the caller's own changes nothing.
+fn changes_rights(meta: &Metadata) -> bool {
+    let has = |bit: u32| meta.permissions().mode() & bit != 0;
+    // SAFETY: both only read what the process has.
+    let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+    (has(libc::S_ISUID) && meta.uid() != user) || (has(libc::S_ISGID) && meta.gid() != group)
+}
+
 fn start(path: &Path) -> Start {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) => return Start::Unknown(format!("cannot be read: {error}")),
     };
-    const SET_ID: u32 = libc::S_ISUID | libc::S_ISGID;
-    if file.metadata().is_ok_and(|meta| meta.permissions().mode() & SET_ID != 0) {
+    if file.metadata().is_ok_and(|meta| changes_rights(&meta)) {
         return Start::OtherRights;
     }
     match elf::interpreter(&file) {
+        Ok(None) if elf::read_file(&file).is_ok() => Start::Library,
         Ok(None) => Start::Static,
         // By name: glibc's loaders are ld-linux-ARCH.so.N, or ld64.so.N on some machines; musl's is ld-musl-ARCH.so.1.
         Ok(Some(loader)) => {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::service;
 use super::wait::{self, Budget, Lost, Place};
 use super::{CallError, Core, Ended, Options, Session, Shared, Slot, State, lock};
-use super::{jobs, safe_point};
+use super::{jobs, program, safe_point};
 use crate::comm::mpi::{self, Duplicate, End, MpiComm, Notes, Presence, UserComm, world};
 use crate::comm::solo::Solo;
 use crate::comm::{Collective, Control, Reply};
@@ -112,7 +112,8 @@ fn attach(comm: UserComm, options: Options, standard: Option<Duration>) -> Resul
         let has = session.mode();
         if options.mode.is_some_and(|wanted| wanted != has) {
             return Err(CallError::Invalid(format!(
-                "the session of this communicator is in {has} mode: attach in the same mode, or in none{}",
+                "the session of this communicator is in {has} mode{}: attach in the same mode, or in none{}",
+                if program::is_served() { ", made by `dlcast run`" } else { "" },
                 if has == Mode::Collective { "; Session::serve() turns it to service mode" } else { "" }
             )));
         }

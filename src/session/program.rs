@@ -252,6 +252,11 @@ pub(crate) fn stop() {
     }
 }
 
+/// Whether `dlcast run` has made a session.
+pub(super) fn is_served() -> bool {
+    PROGRAM.get().is_some()
+}
+
 /// Whether rounds are kept for a report.
 pub(super) fn wants_report() -> bool {
     PROGRAM.get().is_some_and(|program| program.run.report.is_some())

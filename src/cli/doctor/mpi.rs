@@ -59,7 +59,9 @@ pub fn engine(findings: &mut Findings) -> Option<Engine> {
     };
     // A library asks for no loader; for another machine it is told so.
     match program::look(&shim, &[]).start {
-        program::Start::Static | program::Start::Dynamic => findings.ok("shim", shim.display().to_string()),
+        program::Start::Library | program::Start::Static | program::Start::Dynamic => {
+            findings.ok("shim", shim.display().to_string())
+        }
         program::Start::Foreign(why) | program::Start::Unknown(why) => {
             findings.problem("shim", format!("{}: {why}", shim.display()), "install dlcast again");
         }

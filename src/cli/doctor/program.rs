@@ -100,6 +100,7 @@ pub fn look(findings: &mut Findings, name: &OsStr) -> Own {
 fn untouched(findings: &mut Findings, shown: &str, start: Start) {
     let (why, way_out) = match start {
         Start::Static => ("is static: nothing can be preloaded".into(), "link it dynamically"),
+        Start::Library => ("is a shared library".into(), "give the program that opens it"),
         Start::OtherRights => {
             ("is setuid or setgid: ld.so ignores what is preloaded".into(), "run a copy without those bits")
         }

@@ -9,7 +9,7 @@ mod tests;
 
 use std::path::PathBuf;
 
-use super::search::process::{Need, NotGiven, Opened};
+use super::search::process::{Need, NotGiven, Opened, of_system};
 use super::search::{Process, Rule, Trail, folders};
 pub use hints::Hint;
 
@@ -115,15 +115,24 @@ pub fn explain(process: &mut Process, target: &Target, elsewhere: &Elsewhere) ->
         Target::Open(name) => {
             let Opened { trail, given, needs } = process.open(name, None);
             let asker = process.program_index();
-            steps.push(step(process, (None, asker), trail, given, elsewhere));
+            steps.push(step(process, (None, asker), trail, given, &Known { elsewhere, is_systems: false }));
             needs
         }
     };
+    let system = of_system(&needs);
     for Need { by, trail, given } in needs {
         let path = process.object(by).path.clone();
-        steps.push(step(process, (Some(path), Some(by)), trail, given, elsewhere));
+        let known = Known { elsewhere, is_systems: system.contains(&by) };
+        steps.push(step(process, (Some(path), Some(by)), trail, given, &known));
     }
     Explanation { steps }
+}
+
+/// What is known beside the process.
+struct Known<'a> {
+    elsewhere: &'a Elsewhere<'a>,
+    /// The one who asks is the system's own: its libraries are for it.
+    is_systems: bool,
 }
 
 fn step(
@@ -131,7 +140,7 @@ fn step(
     (by, asker): (Option<PathBuf>, Option<usize>),
     trail: Trail,
     given: Result<usize, NotGiven>,
-    elsewhere: &Elsewhere,
+    known: &Known,
 ) -> Step {
     let outcome = match given {
         Ok(_) if trail.found.as_ref().is_some_and(|found| found.rule == Rule::Loaded) => Outcome::Loaded,
@@ -139,7 +148,7 @@ fn step(
         Err(NotGiven::NotFound) => Outcome::NotFound,
         Err(error) => Outcome::Refused(error.to_string()),
     };
-    let hints = hints::hints(process, &trail, &outcome, asker, elsewhere);
+    let hints = hints::hints(process, &trail, &outcome, asker, known);
     Step { by, trail, own: own(process, asker), outcome, hints }
 }
 

@@ -248,6 +248,35 @@ fn a_damaged_library_is_refused_and_no_panic() {
     assert!(matches!(&one.linked, Met::Refused { why, .. } if why.contains("truncated")), "{one:?}");
 }
 
+/// Any damage to any object: a report, and no panic.
+#[test]
+fn hostile_objects_are_checked_without_a_panic() {
+    let made = Made::new(&["libdlcastb.so", "libdlcastc.so"]);
+    let path = ["-Wl,--enable-new-dtags,-rpath,$ORIGIN:$LIB:/nowhere", "-Wl,-soname,libdlcastb.so"];
+    let a = made.bench.extension(&site("app", "a.so"), &["libdlcastb.so"], &path);
+    let b = made.bench.library(&site("fw", "libdlcastb.so"), &["libdlcastc.so"], &path);
+    let good = [&a, &b].map(|path| std::fs::read(path).unwrap());
+    let mut random = fastrand::Rng::with_seed(9);
+    for _ in 0..100 {
+        for (path, good) in [&a, &b].into_iter().zip(&good) {
+            let mut data = good.clone();
+            for _ in 0..random.usize(..4) {
+                // Where headers, names and the dynamic section are.
+                let at = random.usize(..data.len().min(0x400)) + if random.bool() { 0 } else { data.len() / 2 };
+                let at = at.min(data.len() - 1);
+                data[at] = random.u8(..);
+            }
+            std::fs::write(path, data).unwrap();
+        }
+        let scanned = scan::scan(&made.stack).unwrap();
+        let host = Host { system: made.system(), ..Host::default() };
+        // Two that have come to bear one name are an error.
+        if let Ok(report) = check(&made.stack, &scanned, &host) {
+            assert!(report.objects >= 4);
+        }
+    }
+}
+
 fn opens(wants: &wants::Wants) -> Vec<(&str, &Why)> {
     wants.first.iter().map(|want| (want.name.as_str(), &want.why)).collect()
 }
@@ -315,7 +344,7 @@ fn what_opening_first_does_not_cure_is_told() {
 
 #[test]
 fn the_layers_library_is_wanted_in_place_of_the_hosts_unless_that_is_loaded() {
-    let made = Made::new(&["libdlcastmpi.so.40"]);
+    let made = Made::new(&["libdlcastmpi.so.40", "libdlcasthost.so"]);
     let named = "-Wl,-soname,libdlcastmpi.so.40";
     let a = made.bench.extension(&site("app", "a.so"), &["libdlcastmpi.so.40"], &[]);
     let own = made.bench.library(&site("fw", "libdlcastmpi.so.40"), &[], &[named]);
@@ -323,6 +352,12 @@ fn the_layers_library_is_wanted_in_place_of_the_hosts_unless_that_is_loaded() {
     let wants = made.wants(0, &a);
     assert_eq!(opens(&wants), [("libdlcastmpi.so.40", &Why::Trapped { host: host.clone() })]);
     assert_eq!((wants.first[0].layer, &wants.first[0].file), (1, &own));
+    // What the host's own libraries need is theirs.
+    made.bench.library("host/libdlcasthost.so", &["libdlcastmpi.so.40"], &[]);
+    let c = made.bench.extension(&site("app", "c.so"), &["libdlcasthost.so"], &[]);
+    assert_eq!(made.wants(0, &c), wants::Wants::default());
+    let d = made.bench.extension(&site("app", "d.so"), &["libdlcasthost.so", "libdlcastmpi.so.40"], &[]);
+    assert_eq!(opens(&made.wants(0, &d)).len(), 1);
     // A RUNPATH that leads to the host's is the object's own will.
     let b = made.bench.extension(
         &site("app", "b.so"),

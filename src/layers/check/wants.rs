@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::Index;
 use super::verdict::Compared;
-use crate::layers::search::process::{Need, NotGiven};
+use crate::layers::search::process::{Need, NotGiven, of_system};
 use crate::layers::search::{Process, Rule};
 
 /// Why a library has to be opened first.
@@ -110,7 +110,8 @@ impl Finder<'_> {
         loop {
             let mut trial = process.clone();
             let opened = trial.open(&object.to_string_lossy(), None);
-            let next = opened.needs.iter().find_map(|need| self.want(process, &trial, need));
+            let system = of_system(&opened.needs);
+            let next = opened.needs.iter().find_map(|need| self.want(process, &trial, need, &system));
             let Some(want) = next else {
                 self.rest(&trial, &opened.needs);
                 return;
@@ -132,7 +133,7 @@ impl Finder<'_> {
     }
 
     /// The library of a layer that a need should be given and is not, if opening that one would help.
-    fn want(&mut self, process: &Process, trial: &Process, need: &Need) -> Option<Want> {
+    fn want(&mut self, process: &Process, trial: &Process, need: &Need, system: &HashSet<usize>) -> Option<Want> {
         let (layer, file) = self.index.offered(self.layer, &need.trail.name)?;
         let file = file.to_path_buf();
         let (name, by) = (need.trail.name.clone(), trial.object(need.by).path.clone());
@@ -141,6 +142,8 @@ impl Finder<'_> {
         }
         let why = match (&need.given, &need.trail.found) {
             (Err(NotGiven::NotFound), _) => Why::Missing,
+            // What the host's own libraries need is theirs: another one below them is what a link would do to git.
+            (Ok(_), _) if system.contains(&need.by) => return None,
             (Ok(given), Some(found)) if !matches!(found.rule, Rule::Rpath(_) | Rule::Runpath(_) | Rule::Path) => {
                 let host = self.host(trial, *given, &file)?;
                 // Loaded before anything was opened for this object: it stays.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::{Elsewhere, Outcome, Place, State, own_folders};
+use super::{Elsewhere, Known, Outcome, Place, State, own_folders};
 use crate::layers::search::{Process, Reason, Rule, Trail, cache};
 
 /// A fact that leads on.
@@ -74,21 +74,22 @@ pub enum Hint {
 const MOST_ALIKE: usize = 8;
 
 /// Looks for all that is known of the name.
-pub fn hints(
+pub(super) fn hints(
     process: &Process,
     trail: &Trail,
     outcome: &Outcome,
     asker: Option<usize>,
-    elsewhere: &Elsewhere,
+    known: &Known,
 ) -> Vec<Hint> {
     match outcome {
-        Outcome::Loaded | Outcome::Found => trapped(process, trail, elsewhere),
+        Outcome::Loaded | Outcome::Found if known.is_systems => Vec::new(),
+        Outcome::Loaded | Outcome::Found => trapped(process, trail, known.elsewhere),
         Outcome::Refused(what) => {
             let stopped =
                 trail.found.iter().map(|found| Hint::Stopped { path: found.path.clone(), what: what.clone() });
             stopped.collect()
         }
-        Outcome::NotFound => missing(process, trail, asker, elsewhere),
+        Outcome::NotFound => missing(process, trail, asker, known.elsewhere),
     }
 }
 

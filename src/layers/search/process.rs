@@ -3,7 +3,7 @@
 //! Nothing is loaded, no code runs: what a constructor or the program itself opens later is told to it with
 //! [`open`](Process::open). LD_PRELOAD, LD_AUDIT and filters (DT_FILTER) are not followed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -53,6 +53,21 @@ pub enum NotGiven {
     /// There are too many.
     #[error("more objects than a process can have")]
     TooMany,
+}
+
+/// The objects that the system has brought along: found in its cache or folders, and what those found by paths of their own. What
+/// they need in turn is the system's affair.
+#[must_use]
+pub fn of_system(needs: &[Need]) -> HashSet<usize> {
+    let mut system = HashSet::new();
+    for Need { by, trail, given } in needs {
+        let (Some(found), Ok(given)) = (&trail.found, given) else { continue };
+        let is_own_path = matches!(found.rule, Rule::Rpath(_) | Rule::Runpath(_) | Rule::Path);
+        if matches!(found.rule, Rule::Cache | Rule::System) || (is_own_path && system.contains(by)) {
+            system.insert(*given);
+        }
+    }
+    system
 }
 
 /// What came of opening something.

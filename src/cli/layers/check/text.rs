@@ -44,12 +44,14 @@ pub fn text(judged: &Judged, all: bool) -> String {
         let told = link::shadowed(judged.stack, shadow);
         let _ = writeln!(text, "\nwarning: {told}");
     }
+    let mut hiding: BTreeMap<usize, Vec<&Hidden>> = BTreeMap::new();
     for hidden in &judged.hidden {
-        hides(&mut text, judged, hidden);
+        hiding.entry(hidden.layer).or_default().push(hidden);
     }
+    hiding.iter().for_each(|(layer, hidden)| hides(&mut text, judged, *layer, hidden));
     let problems = counted(problems.len() + judged.remains.len(), "problem", judged.problems());
-    let warnings = traps.len() + judged.report.shadows.len() + judged.hidden.len();
-    let warnings = counted(warnings, "warning", judged.warnings());
+    let warnings = traps.len() + judged.report.shadows.len() + hiding.len();
+    let warnings = counted(warnings, "warning", 0);
     let ignored = if judged.ignored > 0 { format!(", {} ignored", judged.ignored) } else { String::new() };
     let _ = write!(text, "\n{problems}, {warnings}{ignored}");
     text
@@ -237,20 +239,21 @@ fn away(finding: &Finding) -> String {
     format!("{}: start by the layer's bin/python, or call dlcast.layers.activate", has(finding))
 }
 
-fn hides(text: &mut String, judged: &Judged, hidden: &Hidden) {
-    let Hidden { name, host, layer, file, programs } = hidden;
+/// What the links of one layer hide of the host.
+fn hides(text: &mut String, judged: &Judged, layer: usize, hidden: &[&Hidden]) {
+    let name = judged.layer(layer);
     let _ = writeln!(
         text,
-        "\nwarning: {name} of the host is hidden by the link of `{}` from programs that inherit LD_LIBRARY_PATH: {}",
-        judged.layer(*layer),
-        host.display()
+        "\nwarning: links of `{name}` hide libraries of the host from programs that inherit LD_LIBRARY_PATH"
     );
-    let programs = few(programs.iter().map(|program| program.display().to_string()).collect());
-    let _ = writeln!(text, "  taken by {}", programs.join(", "));
+    for Hidden { name, host, programs, .. } in hidden {
+        let programs = few(programs.iter().map(|program| program.display().to_string()).collect());
+        let _ = writeln!(text, "  {name} for {}: {}", host.display(), programs.join(", "));
+    }
     let _ = writeln!(
         text,
-        "  way out: exclude {} by `dynlib_exclude` if no layer needs it; or dlcast.layers.activate, which sets no variable",
-        inside(judged, *layer, file)
+        "  way out: name those that no layer needs in the layer's `dynlib_exclude`; or call dlcast.layers.activate, which sets no \
+         variable"
     );
 }
 

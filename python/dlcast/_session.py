@@ -441,8 +441,8 @@ def tasks(comm: Any = None) -> Tasks:
 def sync(comm: Any = None, *, timeout: float | None = None) -> SyncReport:
     """Agrees on everything that any rank has recorded.
 
-    Collective. In service mode it waits for what this rank has recorded, and for no other rank to call it. What
-    could not be done everywhere is undone and in the report, which is then false; it is not raised.
+    Collective. In service mode it waits for what this rank has recorded, and for no other rank to call it.
+    What could not be done everywhere is undone and in the report, which is then false; it is not raised.
     """
     _refuse_to_wait("sync")
     return _attach(comm, None, usable(timeout)).sync(timeout=timeout)

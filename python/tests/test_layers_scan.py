@@ -1,4 +1,4 @@
-"""`dlcast layers scan` on the environment of these tests: real wheels, which readelf and nm see the same way."""
+"""`dlcast layers scan` on the environment of these tests, whose wheels readelf and nm see the same way."""
 
 from __future__ import annotations
 

@@ -19,13 +19,23 @@ const fn scan(error: &'static str, fixture: &'static str, message: &'static str)
     Mistake { error, arguments: &["scan"], fixture: Some(fixture), message }
 }
 
+/// One that only `dlcast layers link` tells.
+const fn link(error: &'static str, fixture: &'static str, message: &'static str) -> Mistake {
+    Mistake { error, arguments: &["link"], fixture: Some(fixture), message }
+}
+
 /// One that no file makes.
 const fn called(error: &'static str, arguments: &'static [&'static str], message: &'static str) -> Mistake {
     Mistake { error, arguments, fixture: None, message }
 }
 
 /// The enums whose variants are the mistakes, and their sources.
-pub const ERRORS: &[(&str, &str)] = &[("StackError", "src/layers/stack/error.rs"), ("ScanError", "src/layers/scan.rs")];
+pub const ERRORS: &[(&str, &str)] = &[
+    ("StackError", "src/layers/stack/error.rs"),
+    ("ScanError", "src/layers/scan.rs"),
+    ("LinkError", "src/layers/link/error.rs"),
+    ("WrapperError", "src/layers/wrapper/error.rs"),
+];
 
 pub const MISTAKES: &[Mistake] = &[
     scan("StackError::Syntax", "bad_toml", "FILE: line 4: invalid basic string, expected `\"`"),
@@ -202,6 +212,59 @@ pub const MISTAKES: &[Mistake] = &[
         "StackError::Stale",
         "venvstacks_stale",
         "layer `app-x`: was built over `framework-a`, `cpython-3.11`, and FILE has it over `framework-a`, `framework-b`, `cpython-3.11`; build it again with `venvstacks build`",
+    ),
+    link(
+        "LinkError::Ambiguous",
+        "ambiguous",
+        "FILE: 1 name within a layer means different libraries\nlayer `app`:\n  libx.so.1\n    lib/one/libx.so.1\n    lib/two/libx.so.1\nexclude all but one of each in the layer's dynlib_exclude: dynlib_exclude = [\"two/libx.so.1\"]",
+    ),
+    link(
+        "LinkError::Wrapper",
+        "foreign_python",
+        "layer `app`: HERE/foreign/bin/python: a script that neither dlcast nor venvstacks has made; move it away, and link the interpreter in its place",
+    ),
+    link(
+        "WrapperError::Foreign",
+        "foreign_python3",
+        "layer `app`: HERE/foreign3/bin/python3: a script that neither dlcast nor venvstacks has made; move it away, and link the interpreter in its place",
+    ),
+    link(
+        "WrapperError::Circle",
+        "python_circle",
+        "layer `app`: HERE/circle/bin/python: leads back to itself; make the environment anew",
+    ),
+    link(
+        "WrapperError::NoInterpreter",
+        "python_dangling",
+        "layer `app`: HERE/dangling/bin/python: leads to no interpreter; make the environment anew",
+    ),
+    link("WrapperError::Read", "python_folder", "layer `app`: HERE/python_is_folder/bin/python: is a directory"),
+    link(
+        "WrapperError::Elsewhere",
+        "bin_elsewhere",
+        "layer `app`: HERE/bin_elsewhere/bin: leads to HERE/bin_of_bin_elsewhere, and the wrapper finds its layer by its folder; make HERE/bin_elsewhere/bin a folder of the layer",
+    ),
+    link(
+        "WrapperError::Path",
+        "link_to_colon",
+        "layer `app`: HERE/behind:a colon: a path with `:` cannot stand in LD_LIBRARY_PATH; rename the folder",
+    ),
+    link(
+        "LinkError::NotALink",
+        "not_a_link",
+        "layer `app`: HERE/not_a_link/share/venv/dynlib/libx.so: not a link, and there may be only links in this folder; move it away",
+    ),
+    link(
+        "LinkError::Elsewhere",
+        "share_elsewhere",
+        "layer `app`: HERE/share_elsewhere/share: leads to HERE/share_of_share_elsewhere, where relative links would lead elsewhere; make it a folder of the layer",
+    ),
+    link("LinkError::Read", "share_circle", "layer `app`: HERE/share_circle/share: too many levels of symbolic links"),
+    link("LinkError::Busy", "busy", "layer `app`: HERE/busy: another `dlcast layers link` is at work; wait for it"),
+    link(
+        "LinkError::Write",
+        "read_only",
+        "layer `app`: HERE/read_only: cannot be written: permission denied; run as its owner, or link a copy of the layer",
     ),
     called("StackError::Read", &["scan", "nowhere.toml"], "HERE/nowhere.toml: no such file or folder"),
     called("StackError::NotAFile", &["scan", "/dev/null"], "/dev/null: neither a file nor a folder"),

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::Which;
-use crate::cli::{FAILURE, SUCCESS};
+use crate::cli::{FAILURE, SUCCESS, printable};
 use crate::layers::link::change::Difference;
 use crate::layers::link::{self, Change, Changes, LinkError, Plan, Shadow};
 use crate::layers::scan;
@@ -34,7 +34,7 @@ pub fn run(arguments: &Arguments) -> u8 {
             SUCCESS
         }
         Err(error) => {
-            eprintln!("dlcast: {error}");
+            eprintln!("dlcast: {}", printable(&error));
             FAILURE
         }
     }
@@ -56,7 +56,7 @@ fn linked(arguments: &Arguments) -> Result<String, String> {
     Ok(if arguments.json {
         json(&stack, &plan, &changes, arguments.dry_run).to_string()
     } else {
-        text(&stack, &plan, &changes, arguments.dry_run)
+        printable(&text(&stack, &plan, &changes, arguments.dry_run))
     })
 }
 

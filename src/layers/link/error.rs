@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::layers::stack::error::plain;
 use crate::layers::wrapper::WrapperError;
 
 /// What is in the way.
@@ -49,7 +50,7 @@ pub enum LinkError {
         path: PathBuf,
     },
     /// A file or folder cannot be read.
-    #[error("layer `{layer}`: {}: {source}", path.display())]
+    #[error("layer `{layer}`: {}: {}", path.display(), plain(source))]
     Read {
         /// The layer.
         layer: String,
@@ -59,7 +60,7 @@ pub enum LinkError {
         source: io::Error,
     },
     /// A folder cannot be changed.
-    #[error("layer `{layer}`: {}: cannot be written: {source}{}", path.display(), way_out(source))]
+    #[error("layer `{layer}`: {}: cannot be written: {}{}", path.display(), plain(source), way_out(source))]
     Write {
         /// The layer.
         layer: String,
@@ -82,7 +83,8 @@ fn way_out(error: &io::Error) -> &'static str {
 impl LinkError {
     /// Two files that have to be compared cannot be.
     pub(super) fn compare(layer: &str, (one, other): (&Path, &Path), error: &io::Error) -> LinkError {
-        let source = io::Error::new(error.kind(), format!("cannot be compared with {}: {error}", other.display()));
+        let source =
+            io::Error::new(error.kind(), format!("cannot be compared with {}: {}", other.display(), plain(error)));
         LinkError::Read { layer: layer.into(), path: one.into(), source }
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::layers::stack::error::plain;
+
 /// What is in the way.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -44,7 +46,7 @@ pub enum WrapperError {
         real: PathBuf,
     },
     /// A file cannot be read.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), plain(source))]
     Read {
         /// Which.
         path: PathBuf,

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use crate::layers_as_nobody;
 
 /// Past this a test fails instead of hanging.
 const LIMIT: &str = "60";
@@ -285,20 +287,9 @@ fn where_folders_cannot_be_exchanged_links_are() {
 /// As somebody who may read the layers, and change one of them only.
 #[test]
 fn a_layer_that_cannot_be_written_is_named_and_no_other_is_changed() {
-    const NOBODY: u32 = 65534;
     let made = Made::new();
-    let root = made.path("");
-    fs::copy(env!("CARGO_BIN_EXE_dlcast"), root.join("dlcast")).unwrap();
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o755)).unwrap();
     let mode = |path: &str, mode| fs::set_permissions(made.path(path), fs::Permissions::from_mode(mode)).unwrap();
-    let run = || {
-        let mut command = Command::new("timeout");
-        command.arg(LIMIT).arg(root.join("dlcast")).args(["layers", "link"]).arg(root.join("stack.toml"));
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
-        command.output().unwrap()
-    };
+    let run = || layers_as_nobody(&made.path(""), &["link", "stack.toml"]);
     let old = ["app", "fw"].map(|layer| made.state(layer));
     for refused in ["fw", "fw/bin", "app", "app/bin"] {
         for path in ["app", "app/bin", "fw", "fw/bin"] {
@@ -308,7 +299,7 @@ fn a_layer_that_cannot_be_written_is_named_and_no_other_is_changed() {
         let said = String::from_utf8(output.stderr).unwrap();
         let layer = refused.split('/').next().unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
-        let named = format!("layer `{layer}`: {}: cannot be written: Permission denied", made.path(refused).display());
+        let named = format!("layer `{layer}`: {}: cannot be written: permission denied", made.path(refused).display());
         assert!(said.contains(&named), "{said}");
         assert!(said.contains("run as its owner, or link a copy of the layer"), "{said}");
         assert_eq!(["app", "fw"].map(|layer| made.state(layer)), old, "{refused}");
@@ -325,9 +316,4 @@ fn a_layer_that_cannot_be_written_is_named_and_no_other_is_changed() {
         mode(path, 0o555);
     }
     assert!(run().status.success());
-}
-
-fn is_root() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    Path::new("/proc/self").metadata().unwrap().uid() == 0
 }

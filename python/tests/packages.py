@@ -35,21 +35,25 @@ class Pair:
 
     @property
     def python(self) -> Path:
-        """Of the consumer; no wrapper."""
+        """Of the consumer: the wrapper, if they are linked."""
         return self.consumer / "bin" / "python"
 
 
 @functools.cache
-def pair(name: str) -> Pair:
+def pair(name: str, *, linked: bool = False) -> Pair:
     """Makes the layers. The consumer's Python sees the modules of the provider, and dlcast."""
-    root = Path(_folder.name).resolve() / name
+    root = Path(_folder.name).resolve() / (f"{name}-linked" if linked else name)
     provider = environments.make(root / "provider", *PROVIDERS[name])
     consumer = environments.make(root / "consumer", name)
     # mlx is in both layers; dlcast comes last, with the packages that it is installed with.
     seen = [provider / environments.PACKAGES, Path(dlcast.__file__).parents[1], *map(Path, sys.path)]
     lines = [str(folder) for folder in seen if folder.is_dir()]
     (consumer / environments.PACKAGES / "seen.pth").write_text("\n".join(lines) + "\n")
-    return Pair(environments.stack(root, "consumer", "provider"), provider, consumer)
+    stack = environments.stack(root, "consumer", "provider")
+    if linked:
+        done = environments.link(stack)
+        assert done.returncode == 0, done.stderr
+    return Pair(stack, provider, consumer)
 
 
 def environment() -> dict[str, str]:

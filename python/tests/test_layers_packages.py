@@ -1,4 +1,4 @@
-"""Packages from PyPI whose libraries are in another layer: found by `activate` alone."""
+"""Packages from PyPI whose libraries are in another layer: found by `activate` alone, or by links alone."""
 
 from __future__ import annotations
 
@@ -150,3 +150,39 @@ def test_dlcast_itself_gets_the_mpi_of_its_layer():
     mpi4py = pair("mpi4py")
     code = f"{ACTIVATE}{MPI}import dlcast\ndlcast.import_global('mpi4py.util')\n{ACTIVATE}"
     assert under_mpich(mpi4py, code) == [[4, str(mpi4py.provider / "lib" / "libmpi.so.12")]] * 4
+
+
+def test_links_and_the_wrapper_serve_mlx():
+    assert run(pair("mlx", linked=True), MLX) == 6
+
+
+def test_links_and_the_wrapper_serve_tbb_as_one_copy_in_memory():
+    tbb4py = pair("tbb4py", linked=True)
+    opened = "for name in ('libtbb.so', 'libtbb.so.12', 'libtbb.so.12.20'):\n    ctypes.CDLL(name)\n"
+    own = str(tbb4py.provider / "lib" / "libtbb.so.12")
+    assert run(tbb4py, f"{OF}{TBB}{opened}told = [done, of('libtbb.so')]") == [[6], own]
+
+
+def test_links_and_the_wrapper_do_not_disturb_librmm():
+    plain, linked = pair("librmm-cu12"), pair("librmm-cu12", linked=True)
+    assert run(linked, RMM).replace(str(linked.provider), "") == run(plain, RMM).replace(
+        str(plain.provider), ""
+    )
+
+
+@pytest.mark.parametrize("variables", [MPICH, {}], ids=["asked for", "not asked for"])
+def test_links_and_the_wrapper_give_mpi4py_the_mpi_of_its_layer(variables):
+    mpi4py = pair("mpi4py", linked=True)
+    assert run(mpi4py, MPI, variables) == [1, str(mpi4py.provider / "lib" / "libmpi.so.12")]
+    assert under_mpich(mpi4py, MPI) == [[4, str(mpi4py.provider / "lib" / "libmpi.so.12")]] * 4
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [("mlx", MLX), ("tbb4py", TBB + "told = done"), ("librmm-cu12", RMM + "told = bool(told)")],
+)
+def test_links_and_the_wrapper_serve_four_ranks(name, code):
+    linked = pair(name, linked=True)
+    expected = run(linked, code)
+    assert [told["told"] for told in on_ranks(linked, code)] == [expected] * 4

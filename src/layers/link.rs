@@ -1,6 +1,7 @@
 //! The folder `share/venv/dynlib` of each layer: one link for each name under which a library is looked for.
 //!
-//! [`plan`] decides, from what a scan has found, and reads files only to compare them; [`Change`] is what that comes to on the
+//! [`plan`] decides, from what a scan has found, and reads files only to compare them (texts for
+//! the linker, to know what they stand for); [`Change`] is what that comes to on the
 //! disk; [`Change::apply`] does it. Which files there are is not its business, nor whether anything finds them in the end.
 //!
 //! # Layout

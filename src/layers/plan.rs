@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use super::check::Index;
 use super::check::wants::{Want, wants};
+use super::elf;
 use super::link::{self, LinkError};
 use super::scan::{self, ScanError};
 use super::search::{Disk, Process, Rule, System};
 use super::stack::Stack;
-use super::{elf, script};
 
 /// The version of the format.
 pub const VERSION: u32 = 1;
@@ -97,10 +97,7 @@ impl Plan {
     pub fn make(stack: &Stack, target: &Target, system: &System) -> Result<Plan, NoPlan> {
         let disk = Disk::default();
         let (scanned, roots) = (scan::scan(stack)?, link::roots(stack)?);
-        let mut links = link::plan(stack, &roots, &scanned, &mut link::same)?;
-        for (scanned, root) in scanned.iter().zip(&roots) {
-            script::aliases(root, &scanned.objects, &mut links.links[scanned.layer]);
-        }
+        let links = link::plan(stack, &roots, &scanned, &mut link::same)?;
         let mut index = Index::new(stack, &roots, &scanned, Some(&links));
         let order = order(&index, &target.path);
         // The process's own layer sees all that count.

@@ -3,26 +3,16 @@
 //! The linker reads them; the loader does not, and goes on to the host's library of that name. Whoever opens `libmpi.so` means the one
 //! that the text names.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
-
-use super::scan::{Class, Neither, Object};
+use std::path::Path;
 
 /// What people and build systems write is shorter.
 const MOST: u64 = 4096;
 
-/// Adds what the texts of a layer in `root` name to the names that it offers: only what it has itself, and no name that it has already.
-pub fn aliases(root: &Path, objects: &[Object], links: &mut BTreeMap<OsString, PathBuf>) {
-    for object in objects.iter().filter(|object| matches!(object.class, Class::Neither(Neither::LinkerScript))) {
-        let means = read(&root.join(&object.path)).and_then(|text| one(&text).map(OsString::from));
-        let file = means.and_then(|name| links.get(&name).cloned());
-        if let (Some(file), Some(name)) = (file, object.path.file_name()) {
-            links.entry(name.into()).or_insert(file);
-        }
-    }
+/// The name of the one library that a text stands for.
+pub fn means(path: &Path) -> Option<String> {
+    one(&read(path)?)
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::{LinkError, names};
 use crate::layers::elf::Elf;
-use crate::layers::scan::{Class, Object};
+use crate::layers::scan::{Class, Neither, Object};
+use crate::layers::script;
 use crate::layers::stack::Layer;
 
 /// A library in a layer: one file, or several with the same content.
@@ -54,7 +55,32 @@ pub fn libraries(layer: &Layer, root: &Path, objects: &[Object], same: &mut Same
             libraries[at].names.entry(name).or_default().push(object.path.clone());
         }
     }
-    together(&layer.name, libraries, same)
+    let mut libraries = together(&layer.name, libraries, same)?;
+    also_by_scripts(layer, root, objects, &mut libraries);
+    Ok(libraries)
+}
+
+/// Gives a library the name of a text that stands for it, as `libmpi.so` may for `libmpi.so.12`: who opens that name means this library,
+/// and would get the host's. It must be one of the layer, and neither a file nor another text must have the name.
+fn also_by_scripts(layer: &Layer, root: &Path, objects: &[Object], libraries: &mut [Library]) {
+    let mut meant: BTreeMap<&OsStr, Vec<(usize, &Path)>> = BTreeMap::new();
+    for object in objects.iter().filter(|object| matches!(object.class, Class::Neither(Neither::LinkerScript))) {
+        let Some(name) = object.path.file_name() else { continue };
+        if layer.exclude.covers(&object.path) || libraries.iter().any(|library| library.names.contains_key(name)) {
+            continue;
+        }
+        let Some(means) = script::means(&root.join(&object.path)).map(OsString::from) else { continue };
+        let named = libraries.iter().enumerate().filter(|(_, library)| library.names.contains_key(&means));
+        meant.entry(name).or_default().extend(named.map(|(at, _)| (at, object.path.as_path())));
+    }
+    for (name, libraries_and_texts) in meant {
+        if let [(at, _), rest @ ..] = &libraries_and_texts[..]
+            && rest.iter().all(|(other, _)| other == at)
+        {
+            let texts = libraries_and_texts.iter().map(|(_, text)| text.to_path_buf()).collect();
+            libraries[*at].names.insert(name.into(), texts);
+        }
+    }
 }
 
 /// A link gives its own name; the SONAME comes with the file, or with the link if the file is in no layer.

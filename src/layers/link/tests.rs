@@ -141,7 +141,7 @@ fn only_libraries_have_links() {
     let mut made = Made::new();
     made.object("app/pkg/_x.so", "extension", Class::Extension);
     made.object("app/bin/tool", "program", Class::Program);
-    made.object("app/lib/libtext.so", "INPUT(libx.so)", |_| Class::Neither(Neither::LinkerScript));
+    made.object("app/lib/libtext.so", "SEARCH_DIR(/lib)", |_| Class::Neither(Neither::LinkerScript));
     assert!(made.planned("app").is_empty());
 }
 
@@ -187,6 +187,26 @@ fn a_link_out_of_the_layer_is_linked_as_it_is() {
     assert_eq!(made.planned("app"), ["libx.so -> lib/libx.so", "libx.so.1 -> lib/libx.so"]);
     // And it hides nothing: it is the same file.
     assert_eq!(made.plan().unwrap().shadows, []);
+}
+
+/// As the wheel of mpich has it.
+#[test]
+fn a_text_that_stands_for_a_library_gives_it_a_name() {
+    let mut made = Made::new();
+    let script = |_| Class::Neither(Neither::LinkerScript);
+    made.library("app/lib/libmpi.so.12", Some("libmpi.so.12"), "mpi");
+    made.object("app/lib/libmpi.so", "INPUT(libmpi.so.12)", script);
+    // Of several libraries, of none in the layer, in the place of a file, and with two meanings.
+    made.object("app/lib/libtwo.so", "INPUT(libmpi.so.12 libx.so)", script);
+    made.object("app/lib/libgone.so", "INPUT(libgone.so.1)", script);
+    made.library("app/lib/libx.so", None, "x");
+    made.object("app/other/libx.so", "INPUT(libmpi.so.12)", script);
+    made.object("app/one/liby.so", "INPUT(libmpi.so.12)", script);
+    made.object("app/two/liby.so", "INPUT(libx.so)", script);
+    let expected = ["libmpi.so -> lib/libmpi.so.12", "libmpi.so.12 -> lib/libmpi.so.12", "libx.so -> lib/libx.so"];
+    assert_eq!(made.planned("app"), expected);
+    made.exclude("app", &["libmpi.so"]);
+    assert_eq!(made.planned("app"), expected[1..]);
 }
 
 #[test]

@@ -48,6 +48,18 @@ pub enum Met {
     },
 }
 
+/// More places than anybody reads; thousands of such searches are kept.
+const MOST_PLACES: usize = 64;
+
+/// A search without its middle, if it is long. The last place tells how it ended.
+fn shortened(mut trail: Trail) -> Trail {
+    if trail.tried.len() > MOST_PLACES {
+        trail.tried.drain(MOST_PLACES - 1..trail.tried.len() - 1);
+    }
+    trail.tried.shrink_to_fit();
+    trail
+}
+
 impl Met {
     /// Tells whether it comes to the same; where nothing was found, the way there does not matter.
     #[must_use]
@@ -220,7 +232,7 @@ impl<'a> Opening<'a> {
                 let real = self.real(path);
                 Met::File { layer: self.index.owner(&real), real, how }
             }
-            Err(NotGiven::NotFound) => Met::Missing(Rc::new(trail)),
+            Err(NotGiven::NotFound) => Met::Missing(Rc::new(shortened(trail))),
             Err(error) => {
                 let path = trail.found.map(|found| found.path).unwrap_or_default();
                 Met::Refused { path, why: error.to_string() }

@@ -13,6 +13,9 @@ use std::rc::Rc;
 use super::head::{self, Reason};
 use crate::layers::elf::{self, Elf, ElfError};
 
+/// More than an honest question needs; what comes after is looked at again each time.
+const MOST_REMEMBERED: usize = 1 << 17;
+
 /// Device and inode: the same for two paths to one file.
 pub type FileId = (u64, u64);
 
@@ -59,8 +62,7 @@ impl Disk {
     /// # Errors
     /// Why it does not.
     pub fn head(&self, path: &Path) -> Result<(), Reason> {
-        let look = || head::look(self.real(path));
-        self.heads.borrow_mut().entry(path.to_path_buf()).or_insert_with(look).clone()
+        remembered(&self.heads, path, || head::look(self.real(path)))
     }
 
     /// Tells whether there is such a folder.
@@ -69,13 +71,13 @@ impl Disk {
         if path.is_relative() {
             return path.as_os_str().is_empty() || path.is_dir();
         }
-        *self.folders.borrow_mut().entry(path.to_path_buf()).or_insert_with(|| path.is_dir())
+        remembered(&self.folders, path, || path.is_dir())
     }
 
     /// Which file it is.
     pub fn id(&self, path: &Path) -> Option<FileId> {
         let look = || std::fs::metadata(self.real(path)).ok().map(|meta| (meta.dev(), meta.ino()));
-        *self.files.borrow_mut().entry(path.to_path_buf()).or_insert_with(look)
+        remembered(&self.files, path, look)
     }
 
     /// What the object says of itself.
@@ -110,4 +112,17 @@ impl Disk {
         let read = || std::fs::read(path).ok().map(Rc::new);
         self.caches.borrow_mut().entry(path.to_path_buf()).or_insert_with(read).clone()
     }
+}
+
+/// What is known of `path`, or what `look` says of it.
+fn remembered<T: Clone>(known: &RefCell<HashMap<PathBuf, T>>, path: &Path, look: impl FnOnce() -> T) -> T {
+    if let Some(known) = known.borrow().get(path) {
+        return known.clone();
+    }
+    let seen = look();
+    let mut known = known.borrow_mut();
+    if known.len() < MOST_REMEMBERED {
+        known.insert(path.to_path_buf(), seen.clone());
+    }
+    seen
 }

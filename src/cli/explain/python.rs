@@ -14,7 +14,11 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Finds the module by asking the finders, without running a package's code; only where that leads to nothing, the packages above
 /// it are imported, because they may bring finders of their own.
 const ASK: &str = r#"
-import importlib.util, json, os, sys
+import sys
+path = sys.path[:]
+sys.path[:] = [folder for folder in path if folder]  # A json.py in the working directory is not asked.
+import importlib.util, json, os
+sys.path[:] = path
 def look(name):
     path = None
     spec = None

@@ -31,7 +31,9 @@ fn layers_as_nobody(folder: &Path, arguments: &[&str]) -> Output {
     const NOBODY: u32 = 65534;
     let (program, all) = (folder.join("dlcast"), std::fs::Permissions::from_mode(0o755));
     if !program.exists() {
-        std::fs::copy(env!("CARGO_BIN_EXE_dlcast"), &program).unwrap();
+        // By another process: a child that another test starts meanwhile would inherit the file, open for writing, and nobody could run it.
+        let copied = Command::new("cp").args([Path::new(env!("CARGO_BIN_EXE_dlcast")), &program]).status().unwrap();
+        assert!(copied.success());
         std::fs::set_permissions(folder, all).unwrap();
     }
     let mut command = Command::new("timeout");

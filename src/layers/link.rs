@@ -2,14 +2,14 @@
 //!
 //! [`plan`] decides, from what a scan has found, and reads files only to compare them (texts for
 //! the linker, to know what they stand for); [`Change`] is what that comes to on the
-//! disk; [`Change::apply`] does it. Which files there are is not its business, nor whether anything finds them in the end.
+//! disk; [`change`] does it. Which files there are is not its business, nor whether anything finds them in the end.
 //!
 //! # Layout
 //! - [`names`] under which names a library is looked for
 //! - [`candidates`] the libraries of a layer, copies taken together
 //! - [`shadow`] what a layer hides of those below it
 //! - [`change`] what has to be changed on the disk, and changing it
-//! - [`folder`] changing a folder of links at once
+//! - `folder` changing a folder of links at once
 
 pub mod candidates;
 pub mod change;

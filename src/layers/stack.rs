@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! - `source` finds the file and reads it
-//! - `declared` what a `stack.toml` says ([`venvstacks`](super::venvstacks): what a `venvstacks.toml` says)
+//! - `declared` what a `stack.toml` says ([`super::venvstacks`]: what a `venvstacks.toml` says)
 //! - `exclude` the globs of `dynlib_exclude`
 //! - `folder` whether a folder is a Python environment, and for which system
 //! - `error` what can be wrong with all this

@@ -1,7 +1,7 @@
 //! `bin/python` of a layer: a script that starts the interpreter in such a way that libraries are found across layers.
 //!
 //! The interpreter is started by `bin/python_`. The script names the folders of libraries relative to itself, so that a stack can
-//! be moved as a whole; what it does at its start is told in [`python.bash`](TEMPLATE). Which libraries there are is not its
+//! be moved as a whole; what it does at its start is told in `python.bash`. Which libraries there are is not its
 //! business: that is [`link`](super::link).
 //!
 //! # Layout

@@ -72,8 +72,18 @@ fn with(program: &Path, variables: &[(&str, &str)]) -> Command {
     command
 }
 
+/// Starts it. A child that another test has just forked may hold the script open for writing, for a moment (ETXTBSY).
+pub(super) fn ended(command: &mut Command) -> Output {
+    loop {
+        let output = command.output().unwrap();
+        if !shown(&output.stderr).contains("Text file busy") {
+            return output;
+        }
+    }
+}
+
 fn out(command: &mut Command) -> Vec<u8> {
-    let output = command.output().unwrap();
+    let output = ended(command);
     assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
     output.stdout
 }
@@ -313,7 +323,7 @@ fn a_start_calls_no_program_but_the_interpreter() {
     for way in ["./python", "./python3", "../bin/python"] {
         let mut command = Command::new("timeout");
         command.args(["60", "strace", "-f", "-qq", "-e", "trace=execve", "env", "-i", way]).current_dir(made.bin(0));
-        let said = command.output().unwrap();
+        let said = ended(&mut command);
         let started = shown(&said.stderr);
         let started: Vec<&str> = started.lines().filter(|line| line.ends_with("= 0")).collect();
         // env, the wrapper, the interpreter.
@@ -328,12 +338,12 @@ fn what_is_no_interpreter_is_not_started_for_ever() {
     let other = made.bin(1).join("python");
     for target in ["python", "python3", other.to_str().unwrap()] {
         made.becomes(target);
-        let said = refused(&start(&python).output().unwrap());
+        let said = refused(&ended(&mut start(&python)));
         assert!(said.contains("leads to a script") && said.contains("dlcast layers link"), "{said}");
     }
     for target in ["nowhere", "python_"] {
         made.becomes(target);
-        let said = refused(&start(&python).output().unwrap());
+        let said = refused(&ended(&mut start(&python)));
         assert!(said.contains("is no interpreter") && said.contains("dlcast layers link"), "{said}");
     }
 }
@@ -353,7 +363,7 @@ fn a_moved_stack_has_its_new_folders() {
         match is_good {
             true => assert_eq!(shown(&path_of(&mut start(&python))), shown(&made.folders(&to, 0))),
             false => {
-                let said = refused(&start(&python).output().unwrap());
+                let said = refused(&ended(&mut start(&python)));
                 assert!(said.contains("LD_LIBRARY_PATH cannot hold"), "{said}");
             }
         }

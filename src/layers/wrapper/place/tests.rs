@@ -4,6 +4,7 @@ use std::process::Command;
 
 use super::*;
 use crate::layers::stack::Platform;
+use crate::layers::wrapper::tests::ended;
 use crate::layers::wrapper::text;
 
 struct Made {
@@ -75,7 +76,7 @@ impl Made {
     /// The name by which a start of this name is known to the program behind.
     fn start(&self, name: &str) -> String {
         let mut command = Command::new("timeout");
-        let output = command.arg("60").arg(self.bin().join(name)).arg("/proc/self/cmdline").output().unwrap();
+        let output = ended(command.arg("60").arg(self.bin().join(name)).arg("/proc/self/cmdline"));
         assert!(output.status.success(), "{name}: {output:?}");
         let said = String::from_utf8(output.stdout).unwrap();
         said.split('\0').next().unwrap().replace(self.layer().to_str().unwrap(), "LAYER")

@@ -76,12 +76,12 @@ fn is_mac_os(path: &Path, versions: &[PathBuf]) -> bool {
         || is_mac_os_home(&path.join("pyvenv.cfg"))
 }
 
-/// Mach-O, or the wrapper that venvstacks writes on macOS.
+/// Mach-O, or a wrapper for it: venvstacks' or dlcast's.
 fn is_mac_os_python(python: &Path) -> bool {
     let text = start(python);
     let magic = text.get(..4).unwrap_or_default();
     matches!(magic, [0xcf, 0xfa, 0xed, 0xfe] | [0xca, 0xfe, 0xba, 0xbe])
-        || (text.starts_with(b"#!/bin/zsh") && text.windows(17).any(|bytes| bytes == b"DYLD_LIBRARY_PATH"))
+        || (text.starts_with(b"#!") && text.windows(17).any(|bytes| bytes == b"DYLD_LIBRARY_PATH"))
 }
 
 fn is_mac_os_home(config: &Path) -> bool {

@@ -101,18 +101,22 @@ fn told(neither: &Neither) -> String {
 }
 
 fn sum(out: &mut impl Write, scanned: &Scanned) -> io::Result<()> {
-    let count = |is: fn(&Class) -> bool| scanned.objects.iter().filter(|object| is(&object.class)).count();
+    let count = |is: fn(&Class) -> bool| scanned.objects.iter().filter(|object| is(&object.class)).count() as u64;
     let counts = &scanned.counts;
     writeln!(
         out,
-        "  {} extension modules, {} libraries, {} programs, {} neither; {} files in {} folders listed, {} opened, {} KiB read",
-        count(|class| matches!(class, Class::Extension(_))),
-        count(|class| matches!(class, Class::Library(_))),
-        count(|class| matches!(class, Class::Program(_))),
+        "  {}, {}, {}, {} neither; {} in {} listed, {} opened, {} KiB read",
+        several(count(|class| matches!(class, Class::Extension(_))), "extension module", "extension modules"),
+        several(count(|class| matches!(class, Class::Library(_))), "library", "libraries"),
+        several(count(|class| matches!(class, Class::Program(_))), "program", "programs"),
         count(|class| matches!(class, Class::Neither(_))),
-        counts.listed,
-        counts.folders,
+        several(counts.listed, "file", "files"),
+        several(counts.folders, "folder", "folders"),
         counts.opened,
         counts.read.div_ceil(1024),
     )
+}
+
+fn several(count: u64, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }

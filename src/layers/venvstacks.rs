@@ -118,7 +118,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// What a framework or application runs on; a layer uses its frameworks first, then the runtime.
+    /// What a framework or application runs on.
     fn resolve(&self, table: &Table, name: String) -> Result<(Base, Vec<String>), StackError> {
         let (file, layer) = (self.file.to_path_buf(), name.clone());
         let bases = match (&table.runtime, table.frameworks.as_deref()) {
@@ -134,10 +134,8 @@ impl Reader<'_> {
             let bases = [first, other].map(|base| [base.name.clone(), base.runtime.clone()]).to_vec();
             return Err(StackError::Runtimes { file, layer, bases });
         }
-        let mut uses: Vec<String> = bases.iter().map(|base| base.name.clone()).collect();
-        if table.runtime.is_none() {
-            uses.push(first.runtime.clone());
-        }
+        // The runtime comes with the frameworks, behind them.
+        let uses = bases.iter().map(|base| base.name.clone()).collect();
         let here = is_here(table) && bases.iter().all(|base| base.here);
         Ok((Base { name, runtime: first.runtime.clone(), here }, uses))
     }

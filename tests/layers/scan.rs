@@ -73,6 +73,8 @@ fn what_wheels_put_into_a_layer_is_found_and_told_apart() {
     symlink("lib", env.join("lib64")).unwrap();
     cc(&env.join("bin/tool"), "int main(void) { return 0; }", &[]);
     write(&env.join("bin/script"), "#!/bin/sh\n");
+    // Linkers of before 2016 did not mark programs that can be loaded anywhere.
+    library(&env.join("bin/old_tool"), "int main(void) { return 0; }", &[]);
     // What is named like them.
     write(&site.join("pkg/libmpi.so"), "INPUT(libmpi.so.12)\n");
     write(&site.join("pkg/empty.so"), "");
@@ -97,6 +99,7 @@ fn what_wheels_put_into_a_layer_is_found_and_told_apart() {
 
     let whole = scanned(folder.path(), &["."]);
     let expected = [
+        "bin/old_tool: program",
         "bin/tool: program",
         "lib/libtbb.so.12: library",
         "lib/libtbb.so.12.20: library",
@@ -122,6 +125,8 @@ fn what_wheels_put_into_a_layer_is_found_and_told_apart() {
         "opt/tool/libopt.so: library",
     ];
     assert_eq!(found(&whole["layers"][0]), expected);
+    // And the script; but neither what leads nowhere, nor the device and the pipe, which somebody may be waiting at.
+    assert_eq!(whole["layers"][0]["counts"]["opened"], json!(expected.len() + 1 - 4));
     let object = |end: &str| {
         let objects = whole["layers"][0]["objects"].as_array().unwrap();
         objects.iter().find(|object| object["path"].as_str().unwrap().ends_with(end)).unwrap().clone()

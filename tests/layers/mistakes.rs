@@ -121,6 +121,7 @@ pub const MISTAKES: &[Mistake] = &[
         "origin",
         "layer `app`: HERE/with$ORIGIN has `$ORIGIN` in its path, of which ld.so makes something else in LD_LIBRARY_PATH; move or rename the folder",
     ),
+    scan("StackError::Read", "nul", "HERE/app\\u{0}/inner: file name contained an unexpected NUL byte"),
     scan(
         "StackError::NoFolder",
         "missing_folder",

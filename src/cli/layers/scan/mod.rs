@@ -7,6 +7,7 @@
 mod json;
 mod table;
 
+use std::borrow::Cow;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use super::Which;
@@ -50,7 +51,7 @@ pub fn run(arguments: &Arguments) -> u8 {
 }
 
 fn fail(error: &dyn std::error::Error) -> u8 {
-    eprintln!("dlcast: {error}");
+    eprintln!("dlcast: {}", printable(&error.to_string()));
     FAILURE
 }
 
@@ -61,5 +62,13 @@ fn class(class: &Class) -> &'static str {
         Class::Library(_) => "library",
         Class::Program(_) => "program",
         Class::Neither(_) => "neither",
+    }
+}
+
+/// A name may have characters that a terminal obeys.
+fn printable(line: &str) -> Cow<'_, str> {
+    match line.contains(char::is_control) {
+        true => line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
+        false => line.into(),
     }
 }

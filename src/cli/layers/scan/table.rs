@@ -26,7 +26,7 @@ pub fn write(out: &mut impl Write, stack: &Stack, scanned: &[Scanned]) -> io::Re
         let name = widest(&mut rows.iter().map(|row| row.name));
         for row in &rows {
             let line = format!("  {:class$}  {:path$}  {:name$}  {}", row.class, row.path, row.name, row.rest);
-            writeln!(out, "{}", printable(line.trim_end()))?;
+            writeln!(out, "{}", super::printable(line.trim_end()))?;
         }
         sum(out, scanned)?;
     }
@@ -40,7 +40,8 @@ fn heading(out: &mut impl Write, stack: &Stack, layer: &Layer) -> io::Result<()>
         Platform::Posix => "",
         Platform::MacOs => "; for macOS, whose libraries are not read",
     };
-    writeln!(out, "{}: {}{uses}{system}", layer.name, layer.path.display())
+    let path = layer.path.to_string_lossy();
+    writeln!(out, "{}: {}{uses}{system}", layer.name, super::printable(&path))
 }
 
 struct Row<'a> {
@@ -78,14 +79,6 @@ fn row<'a>(layer: &Layer, object: &'a Object) -> Row<'a> {
         path: object.path.to_string_lossy(),
         name: object.class.elf().and_then(|elf| elf.soname.as_deref()).unwrap_or("-"),
         rest: rest.join("; "),
-    }
-}
-
-/// A name may have characters that a terminal obeys.
-fn printable(line: &str) -> Cow<'_, str> {
-    match line.contains(char::is_control) {
-        true => line.chars().map(|c| if c.is_control() { c.escape_default().to_string() } else { c.into() }).collect(),
-        false => line.into(),
     }
 }
 

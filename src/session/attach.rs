@@ -65,6 +65,16 @@ impl Session {
         attach(UserComm::world(), options, Some(standard))
     }
 
+    /// This rank says goodbye to all sessions in service mode: it makes no more calls, and serves on until every rank has said
+    /// goodbye, or one does not answer. MPI_Finalize does the same; with MPICH, which switches its locks off when that begins,
+    /// call this before. Does nothing where there is no such session.
+    ///
+    /// # Collective
+    /// Over the ranks of these sessions. Shown by `mpi-tests/src/bin/service_ends.rs`.
+    pub fn leave() {
+        leave();
+    }
+
     /// The session with a handle that `attach` gave out.
     pub(crate) fn by_id(id: u64, options: Options) -> Result<Session, CallError> {
         match lock(&SESSIONS).get(&id) {

@@ -79,6 +79,9 @@ fn early(mut job: Job) {
             let library = session.load_global(text(&apple), NOW).expect("the first rank serves on");
             assert_answers(&library, "apple");
         }
+        Session::leave();
+        let error = session.load_global(text(&apple), NOW).map(|_| ()).expect_err("it has said goodbye");
+        assert!(matches!(error, CallError::Ended(_)), "{error}");
         job.finalize();
     }
     assert_eq!(process::constructed("apple"), 1);

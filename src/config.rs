@@ -196,25 +196,15 @@ pub fn run() -> Result<Run, SettingError> {
     read_run(|name| std::env::var_os(name))
 }
 
-/// The same, where the timeout is right, too.
-///
-/// # Errors
-/// As [`run`], and a `DLCAST_TIMEOUT` that is wrong.
-pub fn checked_run() -> Result<Run, SettingError> {
-    let run = run()?;
-    Timeout::Default.resolve()?;
-    Ok(run)
-}
-
-/// Checks what a program would be started with.
+/// The same of an environment that a program has, or would be started with; its timeout is checked, too.
 ///
 /// # Errors
 /// As [`run`] would say in that program; and a `DLCAST_TIMEOUT` that is wrong.
-pub fn check_run(environment: &[(OsString, OsString)]) -> Result<(), SettingError> {
+pub fn checked_run(environment: &[(OsString, OsString)]) -> Result<Run, SettingError> {
     let value = |sought: &str| environment.iter().find(|(name, _)| name == sought).map(|(_, value)| value.clone());
-    read_run(value)?;
+    let run = read_run(value)?;
     let timeout = value(TIMEOUT).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty());
-    default_timeout(timeout).map(|_duration| ())
+    default_timeout(timeout).map(|_duration| run)
 }
 
 /// Variables that look like settings and are none: mistyped, say.

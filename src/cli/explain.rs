@@ -15,10 +15,9 @@ mod python;
 mod subject;
 mod text;
 
-use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{FAILURE, SUCCESS, printable};
+use super::printable;
 use crate::config;
 use crate::host::search;
 use crate::layers::elf;
@@ -70,23 +69,7 @@ pub struct Explained {
 
 /// Prints the explanation; 1 if anything that is needed is not found.
 pub fn run(arguments: &Arguments) -> u8 {
-    let (text, is_well) = match explained(arguments) {
-        Ok(explained) => explained,
-        Err(error) => {
-            eprintln!("dlcast: {error}");
-            return FAILURE;
-        }
-    };
-    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-        Ok(()) if is_well => SUCCESS,
-        // The reader has gone (`| head`): nobody is there to be told.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe && is_well => SUCCESS,
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            eprintln!("dlcast: standard output: {error}");
-            FAILURE
-        }
-        _ => FAILURE,
-    }
+    super::tell(explained(arguments))
 }
 
 fn explained(arguments: &Arguments) -> Result<(String, bool), String> {

@@ -129,7 +129,7 @@ fn start(arguments: &Arguments) -> Result<std::convert::Infallible, Failure> {
     for (variable, value) in settings {
         set(&mut environment, variable, value);
     }
-    config::check_run(&environment).map_err(|error| (error.to_string(), CANNOT))?;
+    config::checked_run(&environment).map_err(|error| (error.to_string(), CANNOT))?;
     let named = environment.iter().find(|(name, value)| name == config::REPORT && !value.is_empty());
     if let (None, Some((_, file))) = (&arguments.report, named) {
         report(Path::new(file)).map_err(|message| (message.replace("--report", config::REPORT), CANNOT))?;

@@ -149,22 +149,25 @@ pub fn real_path(name: &Path) -> Option<PathBuf> {
         }
         address.is_none()
     });
-    let address = address?;
-    let table = std::fs::read("/proc/self/maps").ok()?;
-    let line = table.split(|byte| *byte == b'\n').find(|line| {
-        let text = String::from_utf8_lossy(line);
-        area(&text).is_some_and(|(range, _)| range.contains(&address))
-    })?;
-    let path = &line[line.iter().position(|byte| *byte == b'/')?..];
-    Some(PathBuf::from(OsStr::from_bytes(path.strip_suffix(b" (deleted)").unwrap_or(path))))
+    let (_, path) = area_at(address?)?;
+    Some(PathBuf::from(OsStr::from_bytes(path.strip_suffix(b" (deleted)").unwrap_or(&path))))
 }
 
 /// Which inode is mapped at an address, as the kernel tells (`/proc/self/maps`): what lies at an object's path by now may be another
 /// file. None where nothing is known. It reads the whole table: some 100 microseconds.
 #[must_use]
 pub fn inode_at(address: usize) -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/self/maps").ok()?;
-    text.lines().filter_map(area).find(|(range, _)| range.contains(&address)).map(|(_, inode)| inode)
+    area_at(address).map(|(inode, _)| inode)
+}
+
+/// Inode and path of what is mapped at an address; none for memory without a file.
+fn area_at(address: usize) -> Option<(u64, Vec<u8>)> {
+    let table = std::fs::read("/proc/self/maps").ok()?;
+    table.split(|byte| *byte == b'\n').find_map(|line| {
+        let (range, inode) = area(&String::from_utf8_lossy(line))?;
+        let path = line.iter().position(|byte| *byte == b'/')?;
+        range.contains(&address).then(|| (inode, line[path..].to_vec()))
+    })
 }
 
 /// `7f1200000000-7f1200001000 r--p 00000000 fe:01 1234   /lib/libx.so`: addresses and inode; none for memory without a file.

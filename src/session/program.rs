@@ -23,6 +23,8 @@ use crate::intercept::maps;
 use crate::intercept::policy::{Policy, Reason};
 use crate::request::{OpenFlags, Request};
 
+/// Of the rank that has opened what failed elsewhere.
+const GOES_ON: &str = "\n  this rank has it, and goes on";
 /// The exit code where dlcast cannot go ahead, as of the command.
 const REFUSED: i32 = 125;
 /// Has the program's Python make an import worker.
@@ -129,7 +131,7 @@ pub(crate) fn early(path: &Path, bits: i32) {
 /// Why the program runs without dlcast.
 pub(crate) fn start(mark: extern "C" fn(i32)) -> Result<(), String> {
     // The others are in MPI_Init, too: a rank whose settings are wrong takes part until all have heard of it.
-    let (run, timeout, wrong) = match config::checked_run() {
+    let (run, timeout, wrong) = match config::checked_run(&config::environment()) {
         Ok(run) => (run, Timeout::Default, None),
         Err(error) => (Run::default(), Timeout::After(PATIENCE), Some(CallError::Invalid(error.to_string()))),
     };
@@ -230,7 +232,7 @@ pub(super) fn heard(undone: &Undone) -> String {
         Some(program) if undone.kind == "library" => {
             // It is said now, and not once more when the program opens it again.
             lock(&program.failed).insert(undone.name.clone().into(), text.clone());
-            format!("{text}\n  this rank has it, and goes on")
+            format!("{text}{GOES_ON}")
         }
         Some(program) if undone.kind == "module" && program.run.import.contains(&undone.name) => {
             format!("--import: {text}")
@@ -376,7 +378,7 @@ impl Program {
     /// A failure that the program does not notice is said; the same once more is no news.
     fn tell(&self, path: &Path, text: &str) {
         if lock(&self.failed).insert(path.into(), text.into()).as_deref() != Some(text) {
-            complain(&format!("{text}\n  this rank has it, and goes on"));
+            complain(&format!("{text}{GOES_ON}"));
         }
     }
 

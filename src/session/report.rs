@@ -120,8 +120,12 @@ pub(super) fn sync_report(shared: &Shared, report: &Report) -> SyncReport {
 
 /// What of a round has failed.
 pub(super) fn failed(shared: &Shared, report: &Report) -> impl Iterator<Item = Undone> {
+    failed_items(report).map(|(item, causes)| undone(shared, item, causes))
+}
+
+fn failed_items(report: &Report) -> impl Iterator<Item = (&Item, &[Cause])> {
     report.items.iter().filter_map(|(item, verdict)| match verdict {
-        Verdict::Undone(causes) => Some(undone(shared, item, causes)),
+        Verdict::Undone(causes) => Some((item, &**causes)),
         Verdict::Committed => None,
     })
 }
@@ -129,11 +133,7 @@ pub(super) fn failed(shared: &Shared, report: &Report) -> impl Iterator<Item = U
 /// What nobody waits to hear of, although this rank has asked for it: it failed.
 pub(super) fn unheard(shared: &Shared, recorded: &[Request], report: &Report) -> Vec<Undone> {
     let asked = |item: &Item| recorded.iter().any(|request| is(item, request));
-    let failed = report.items.iter().filter_map(|(item, verdict)| match verdict {
-        Verdict::Undone(causes) if asked(item) => Some(undone(shared, item, causes)),
-        _ => None,
-    });
-    failed.collect()
+    failed_items(report).filter(|(item, _)| asked(item)).map(|(item, causes)| undone(shared, item, causes)).collect()
 }
 
 /// The items of a round, for a report that is written at the end.

@@ -16,7 +16,7 @@ pub fn look(findings: &mut Findings) {
 
 fn settings(findings: &mut Findings) {
     let environment = config::environment();
-    let run = match config::mode().and_then(|_mode| config::checked_run()) {
+    let run = match config::mode().and_then(|_mode| config::checked_run(&environment)) {
         Ok(run) => run,
         Err(error) => return findings.problem("settings", error.to_string(), format!("set or unset {}", error.name)),
     };

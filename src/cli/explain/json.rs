@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::subject::Subject;
 use super::{Explained, Scene};
-use crate::layers::explain::{Hint, Outcome, Place, State, Step, Target};
+use crate::cli::place;
+use crate::layers::explain::{Hint, Outcome, Step, Target};
 use crate::layers::search::{Reason, Rule};
 
 /// The shape's version.
@@ -113,17 +114,8 @@ fn hint(hint: &Hint) -> Value {
         }
         Hint::Origin { path, link, real } => json!({ "hint": "origin", "path": path, "link": link, "real": real }),
         Hint::NoFolders { of, path } => json!({ "hint": "no folders", "of": of, "path": path }),
-        Hint::Elsewhere(place) => json!({ "hint": "elsewhere", "place": self::place(place) }),
-        Hint::Trapped(place) => json!({ "hint": "trapped", "place": self::place(place) }),
+        Hint::Elsewhere(place) => json!({ "hint": "elsewhere", "place": place::json(place) }),
+        Hint::Trapped(place) => json!({ "hint": "trapped", "place": place::json(place) }),
         Hint::Alike(names) => json!({ "hint": "alike", "names": names }),
     }
-}
-
-fn place(place: &Place) -> Value {
-    let state = match place.state {
-        State::Offered => "offered",
-        State::NotUsed => "not used",
-        State::Excluded => "excluded",
-    };
-    json!({ "layer": place.layer, "path": place.path, "state": state })
 }

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
 use super::Which;
-use crate::cli::{FAILURE, SUCCESS, printable};
+use crate::cli::{self, printable};
 use crate::layers::link::change::Difference;
 use crate::layers::link::{self, Change, Changes, LinkError, Plan, Shadow};
 use crate::layers::scan;
@@ -28,16 +29,7 @@ pub struct Arguments {
 
 /// Links the layers, and says what was changed.
 pub fn run(arguments: &Arguments) -> u8 {
-    match linked(arguments) {
-        Ok(text) => {
-            println!("{}", text.trim_end());
-            SUCCESS
-        }
-        Err(error) => {
-            eprintln!("dlcast: {}", printable(&error));
-            FAILURE
-        }
-    }
+    cli::tell(linked(arguments).map(|text| (text, true)).map_err(|error| printable(&error)))
 }
 
 fn linked(arguments: &Arguments) -> Result<String, String> {
@@ -125,21 +117,21 @@ fn json(stack: &Stack, plan: &Plan, changes: &Changes, dry_run: bool) -> Value {
             "python": python(change).1,
         })
     });
-    let name = |at: &usize| stack.layers[*at].name.clone();
-    let place =
-        |(layer, file): &(usize, std::path::PathBuf)| json!({ "layer": name(layer), "file": file.to_string_lossy() });
-    let shadows = plan.shadows.iter().map(|shadow| {
-        json!({
-            "name": shadow.name.to_string_lossy(),
-            "found": place(&shadow.found),
-            "hidden": place(&shadow.hidden),
-            "seen_from": shadow.seen_from.iter().map(name).collect::<Vec<_>>(),
-        })
-    });
     json!({
         "version": 1,
         "applied": !dry_run,
         "layers": layers.collect::<Vec<_>>(),
-        "shadowed": shadows.collect::<Vec<_>>(),
+        "shadowed": plan.shadows.iter().map(|shadow| shadow_as_json(stack, shadow)).collect::<Vec<_>>(),
+    })
+}
+
+pub(super) fn shadow_as_json(stack: &Stack, shadow: &Shadow) -> Value {
+    let name = |at: &usize| stack.layers[*at].name.clone();
+    let place = |(layer, file): &(usize, PathBuf)| json!({ "layer": name(layer), "file": file.to_string_lossy() });
+    json!({
+        "name": shadow.name.to_string_lossy(),
+        "found": place(&shadow.found),
+        "hidden": place(&shadow.hidden),
+        "seen_from": shadow.seen_from.iter().map(name).collect::<Vec<_>>(),
     })
 }

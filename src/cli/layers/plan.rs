@@ -1,13 +1,11 @@
 //! `dlcast layers plan`: what a process has to open before what.
 
-use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
 
 use super::Which;
-use crate::cli::{FAILURE, SUCCESS};
-use crate::config;
 use crate::host::search;
 use crate::layers::plan::{Plan, Target};
+use crate::{cli, config};
 
 /// What to plan for.
 #[derive(clap::Args)]
@@ -27,27 +25,17 @@ pub struct Arguments {
 
 /// Prints the plan.
 pub fn run(arguments: &Arguments) -> u8 {
-    let planned = arguments.which.read().map_err(|error| error.to_string()).and_then(|stack| {
-        let target = Target {
-            program: arguments.program.clone(),
-            library_path: config::library_path(),
-            path: arguments.folders.clone(),
-            objects: arguments.objects.clone(),
-        };
-        let plan = Plan::make(&stack, &target, &search::system()).map_err(|error| error.to_string())?;
-        plan.to_json().map_err(|error| error.to_string())
-    });
-    match planned.map(|text| writeln!(std::io::stdout(), "{text}")) {
-        Ok(Ok(())) => SUCCESS,
-        // The reader has gone (`| head`): nobody is there to be told.
-        Ok(Err(error)) if error.kind() == ErrorKind::BrokenPipe => SUCCESS,
-        Ok(Err(error)) => {
-            eprintln!("dlcast: standard output: {error}");
-            FAILURE
-        }
-        Err(error) => {
-            eprintln!("dlcast: {error}");
-            FAILURE
-        }
-    }
+    cli::tell(planned(arguments).map(|text| (text, true)))
+}
+
+fn planned(arguments: &Arguments) -> Result<String, String> {
+    let stack = arguments.which.read().map_err(|error| error.to_string())?;
+    let target = Target {
+        program: arguments.program.clone(),
+        library_path: config::library_path(),
+        path: arguments.folders.clone(),
+        objects: arguments.objects.clone(),
+    };
+    let plan = Plan::make(&stack, &target, &search::system()).map_err(|error| error.to_string())?;
+    plan.to_json().map_err(|error| error.to_string())
 }

@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 
 use super::judged::Judged;
+use crate::cli::layers::link;
+use crate::cli::place;
 use crate::layers::check::needs::{How, Met};
 use crate::layers::check::wants::Left;
 use crate::layers::check::{Finding, Hidden, Problem, Remains, Without};
-use crate::layers::explain::{Place, State};
-use crate::layers::link::Shadow;
 use crate::layers::search::Rule;
 
 /// Changes when a program that reads it would have to change.
@@ -31,7 +31,7 @@ pub fn json(judged: &Judged) -> Value {
         "layers": layers.collect::<Vec<_>>(),
         "needs": report.findings.iter().map(|finding| need(judged, finding)).collect::<Vec<_>>(),
         "remains": report.remains.iter().map(|remains| remaining(judged, remains)).collect::<Vec<_>>(),
-        "shadowed": report.shadows.iter().map(|shadow| shadowed(judged, shadow)).collect::<Vec<_>>(),
+        "shadowed": report.shadows.iter().map(|shadow| link::shadow_as_json(judged.stack, shadow)).collect::<Vec<_>>(),
         "hidden": report.hidden.iter().map(|one| hidden(judged, one)).collect::<Vec<_>>(),
     })
 }
@@ -61,7 +61,7 @@ fn need(judged: &Judged, finding: &Finding) -> Value {
             Without::Missing => json!({ "missing": true, "host": null }),
             Without::Trapped { host } => json!({ "missing": false, "host": host }),
         }),
-        "has": places.iter().map(place).collect::<Vec<_>>(),
+        "has": places.iter().map(place::json).collect::<Vec<_>>(),
     })
 }
 
@@ -95,15 +95,6 @@ fn met(judged: &Judged, met: &Met) -> Value {
     }
 }
 
-fn place(place: &Place) -> Value {
-    let state = match place.state {
-        State::Offered => "offered",
-        State::NotUsed => "not used",
-        State::Excluded => "excluded",
-    };
-    json!({ "layer": place.layer, "path": place.path, "state": state })
-}
-
 fn remaining(judged: &Judged, remains: &Remains) -> Value {
     let (why, file) = match &remains.left {
         Left::Nowhere => ("nowhere", None),
@@ -124,16 +115,6 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
         "file": file,
         "host": host,
         "seen_from": names(judged, &remains.viewers),
-    })
-}
-
-fn shadowed(judged: &Judged, shadow: &Shadow) -> Value {
-    let place = |(layer, file): &(usize, std::path::PathBuf)| json!({ "layer": judged.layer(*layer), "file": file });
-    json!({
-        "name": shadow.name.to_string_lossy(),
-        "found": place(&shadow.found),
-        "hidden": place(&shadow.hidden),
-        "seen_from": names(judged, &shadow.seen_from),
     })
 }
 

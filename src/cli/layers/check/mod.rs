@@ -8,10 +8,8 @@ mod json;
 mod judged;
 mod text;
 
-use std::io::{ErrorKind, Write};
-
 use super::Which;
-use crate::cli::{FAILURE, SUCCESS, printable};
+use crate::cli::{self, printable};
 use crate::config;
 use crate::host::search;
 use crate::layers::check::{self, Host};
@@ -43,23 +41,7 @@ pub struct Arguments {
 
 /// Prints what was found out.
 pub fn run(arguments: &Arguments) -> u8 {
-    let (text, is_well) = match checked(arguments) {
-        Ok(checked) => checked,
-        Err(error) => {
-            eprintln!("dlcast: {error}");
-            return FAILURE;
-        }
-    };
-    let code = if is_well { SUCCESS } else { FAILURE };
-    match writeln!(std::io::stdout(), "{}", text.trim_end()) {
-        Ok(()) => code,
-        // The reader has gone (`| head`): nobody is there to be told.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => code,
-        Err(error) => {
-            eprintln!("dlcast: standard output: {error}");
-            FAILURE
-        }
-    }
+    cli::tell(checked(arguments))
 }
 
 fn checked(arguments: &Arguments) -> Result<(String, bool), String> {

@@ -8,10 +8,10 @@ mod json;
 mod table;
 
 use std::borrow::Cow;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 
 use super::Which;
-use crate::cli::{FAILURE, SUCCESS};
+use crate::cli::{self, FAILURE, SUCCESS};
 use crate::layers::scan::{self, Class};
 
 /// What to look at.
@@ -39,15 +39,7 @@ pub fn run(arguments: &Arguments) -> u8 {
         true => json::write(&mut out, &stack, &scanned),
         false => table::write(&mut out, &stack, &scanned),
     };
-    match written.and_then(|()| out.flush()) {
-        Ok(()) => SUCCESS,
-        // The reader has gone (`| head`): nobody is there to be told.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => SUCCESS,
-        Err(error) => {
-            eprintln!("dlcast: standard output: {error}");
-            FAILURE
-        }
-    }
+    cli::written(written.and_then(|()| out.flush()), SUCCESS)
 }
 
 fn fail(error: &dyn std::error::Error) -> u8 {

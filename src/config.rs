@@ -10,6 +10,7 @@
 //! | `DLCAST_IMPORT` | of `dlcast run`: Python modules for every rank, one a line | none |
 //! | `DLCAST_REPORT` | of `dlcast run`: the file of the report | no report |
 //! | `DLCAST_EXCLUDE` | of `dlcast run`: globs of libraries that do not travel, separated by `:` | none |
+//! | `DLCAST_STACK` | of `dlcast run`: the stack in whose layers libraries find what they need | none |
 //! | `DLCAST_INCLUDE` | of `dlcast run`: globs of libraries that do, whatever else is said, separated by `:` | none |
 //! | `DLCAST_PRELOAD` | set by `dlcast run`, for the shim alone: its own path | |
 //! | `DLCAST_SIM_RUNS` | random runs of the simulation in dlcast's own tests | 2000 |
@@ -41,6 +42,8 @@ pub const REPORT: &str = "DLCAST_REPORT";
 pub const EXCLUDE: &str = "DLCAST_EXCLUDE";
 /// See the table above.
 pub const INCLUDE: &str = "DLCAST_INCLUDE";
+/// See the table above.
+pub const STACK: &str = "DLCAST_STACK";
 /// See the table above.
 pub const PRELOAD: &str = "DLCAST_PRELOAD";
 /// What ld.so opens before everything else (ld.so(8)): paths, separated by colons or spaces.
@@ -180,6 +183,8 @@ pub struct Run {
     pub load: Vec<String>,
     /// Python modules that every rank with an interpreter imports.
     pub import: Vec<String>,
+    /// The stack of layers; an absolute path.
+    pub stack: Option<PathBuf>,
     /// Where the report goes; an absolute path.
     pub report: Option<PathBuf>,
     /// What does not travel.
@@ -211,7 +216,7 @@ pub fn checked_run(environment: &[(OsString, OsString)]) -> Result<Run, SettingE
 #[must_use]
 pub fn unknown(environment: &[(OsString, OsString)]) -> Vec<String> {
     const OTHERS: [&str; 4] = ["DLCAST_MODE", "DLCAST_PRELOAD", "DLCAST_MPIRUN", "DLCAST_MPI_ENV"];
-    let known = [TIMEOUT, POLICY, STRICT, LOAD, IMPORT, REPORT, EXCLUDE, INCLUDE];
+    let known = [TIMEOUT, POLICY, STRICT, LOAD, IMPORT, STACK, REPORT, EXCLUDE, INCLUDE];
     let names = environment.iter().map(|(name, _)| name.to_string_lossy().into_owned());
     let of_tests = ["DLCAST_SIM_", "DLCAST_FUZZ_", "DLCAST_FIXTURE_", "DLCAST_STORM_"];
     names
@@ -246,6 +251,12 @@ fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingErro
         };
         globs.iter().map(pattern).collect::<Result<Vec<Pattern>, SettingError>>()
     };
+    let absolute = |name| match value(name) {
+        Some(path) if !path.as_bytes().starts_with(b"/") => {
+            Err(wrong(name, &path, "an absolute path: the program may change its folder"))
+        }
+        path => Ok(path.map(PathBuf::from)),
+    };
     Ok(Run {
         policy: match text(POLICY)?.as_str() {
             "" | "eager" => Eagerness::Eager,
@@ -259,12 +270,8 @@ fn read_run(value: impl Fn(&str) -> Option<OsString>) -> Result<Run, SettingErro
         },
         load: lines(LOAD)?,
         import: modules(lines(IMPORT)?)?,
-        report: match value(REPORT) {
-            Some(path) if !path.as_bytes().starts_with(b"/") => {
-                return Err(wrong(REPORT, &path, "an absolute path: the program may change its folder"));
-            }
-            path => path.map(PathBuf::from),
-        },
+        stack: text(STACK).and_then(|_| absolute(STACK))?,
+        report: absolute(REPORT)?,
         exclude: globs(EXCLUDE)?,
         include: globs(INCLUDE)?,
     })
@@ -299,6 +306,20 @@ pub fn environment() -> Vec<(OsString, OsString)> {
 /// Where /proc is missing.
 pub fn executable() -> std::io::Result<PathBuf> {
     std::env::current_exe()
+}
+
+/// `DLCAST_STACK` as it stands, whatever the other variables say: ranks compare theirs.
+pub fn stack() -> String {
+    text(STACK).unwrap_or_default()
+}
+
+/// Where this process was started from: its program by the name it was called by, links not followed.
+pub fn called_as() -> Option<PathBuf> {
+    let name = std::env::args_os().next()?;
+    match name.as_bytes().contains(&b'/') {
+        true => std::path::absolute(name).ok(),
+        false => program_folders().into_iter().map(|folder| folder.join(&name)).find(|path| path.is_file()),
+    }
 }
 
 /// The folders in which a program without a slash in its name is looked for, as execvp(3) has them.

@@ -15,7 +15,7 @@ const MAGIC: [u8; 3] = *b"dlc";
 /// Magic, version, kind.
 const HEAD: usize = 5;
 /// Raised whenever a message changes its shape.
-pub const VERSION: u8 = 3;
+pub const VERSION: u8 = 4;
 /// The largest message that is sent or received.
 pub const MOST_BYTES: usize = 1 << 28;
 
@@ -157,6 +157,8 @@ pub struct Roster {
     pub versions: Vec<(String, crate::ranks::RankSet)>,
     /// What the ranks want to do, which has to be the same, and its ranks.
     pub modes: Vec<(String, crate::ranks::RankSet)>,
+    /// The stacks that `dlcast run` was given, and their ranks; an empty name where it was given none.
+    pub stacks: Vec<(String, crate::ranks::RankSet)>,
     /// Parts of a host within which processes can wake each other, and their ranks.
     pub places: Vec<(String, crate::ranks::RankSet)>,
     /// Of rank 0: a random name that only the ranks of the session know.
@@ -168,7 +170,7 @@ impl Message for Roster {
 
     fn check(&self, size: u32) -> Result<(), WireError> {
         let named = self.token.bytes().all(|byte| byte.is_ascii_alphanumeric());
-        let lists = [&self.hosts, &self.versions, &self.modes, &self.places];
+        let lists = [&self.hosts, &self.versions, &self.modes, &self.stacks, &self.places];
         let sound = named && lists.into_iter().flatten().all(|(_, ranks)| ranks.within(size));
         if sound { Ok(()) } else { Err(WireError::Malformed("a host of impossible ranks")) }
     }
@@ -279,6 +281,7 @@ pub fn merge_rosters(mine: &[u8], theirs: &[u8]) -> Vec<u8> {
             (&mut mine.hosts, theirs.hosts),
             (&mut mine.versions, theirs.versions),
             (&mut mine.modes, theirs.modes),
+            (&mut mine.stacks, theirs.stacks),
             (&mut mine.places, theirs.places),
         ] {
             for (name, ranks) in more {

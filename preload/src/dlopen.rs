@@ -5,13 +5,14 @@
 //! has to wait for the other ranks is the library opened from here, after `cure` has made sure that it is the same one.
 
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int, c_void};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 
 use crate::cure::{self, Route};
 use crate::engine::Engine;
 use crate::known::Key;
 use crate::objects::LinkMap;
+use crate::path::Path;
 use crate::state::State;
 use crate::{early, engine, next, owed, state, thread, waiting};
 
@@ -140,7 +141,8 @@ unsafe fn tell(state: State, name: *const c_char, flags: c_int, caller: *const c
         }
         // SAFETY: dlopen's arguments.
         (State::Eager, Some(engine)) => unsafe { open(engine, name, flags, caller, key) },
-        (_, Some(engine)) => announce(engine, name, flags),
+        // SAFETY: as above.
+        (_, Some(engine)) => unsafe { defer(engine, name, flags, caller) },
         (_, None) => Decision::jump(),
     };
     if !decision.jump.is_null() {
@@ -148,6 +150,40 @@ unsafe fn tell(state: State, name: *const c_char, flags: c_int, caller: *const c
         unsafe { *errno = before };
     }
     decision
+}
+
+/// What the layers have and this dlopen needs is open from now on. What a bare name means there, and nowhere else.
+unsafe fn first(engine: &Engine, name: *const c_char, is_bare: impl FnOnce() -> bool) -> Option<Path> {
+    // SAFETY: the engine's function; a C string.
+    let meant = unsafe { (engine.first)(name) };
+    if meant.is_null() || !is_bare() {
+        return None;
+    }
+    // SAFETY: a C string until the engine is called again.
+    Path::copy(unsafe { CStr::from_ptr(meant) }.to_bytes())
+}
+
+/// The caller opens it, and the engine finds it.
+unsafe fn defer(engine: &Engine, name: *const c_char, flags: c_int, caller: *const c_void) -> Decision {
+    // SAFETY: dlopen's arguments.
+    let meant = unsafe { first(engine, name, || matches!(cure::route(name, caller), Route::AsNamed)) };
+    let Some(meant) = meant else { return announce(engine, name, flags) };
+    announce(engine, meant.as_ptr(), flags);
+    // SAFETY: what the program asked for.
+    Decision::give(unsafe { opened_here(meant.as_ptr(), flags) })
+}
+
+/// Opens it in the caller's place.
+///
+/// # Safety
+/// As dlopen.
+unsafe fn opened_here(path: *const c_char, flags: c_int) -> *mut c_void {
+    let thread = thread::this();
+    thread.opening.set(thread.opening.get() + 1);
+    // SAFETY: promised by the caller.
+    let handle = unsafe { next::dlopen(path, flags) };
+    thread.opening.set(thread.opening.get() - 1);
+    handle
 }
 
 /// The real dlopen follows: the engine will find what it opened, and knows the flags.
@@ -169,15 +205,22 @@ unsafe fn open(
     // SAFETY: a C string, and the address of the call.
     let route = unsafe { cure::route(name, caller) };
     let path = match &route {
-        Route::OfCaller => return announce(engine, name, flags),
-        Route::AsNamed => name,
+        Route::OfCaller | Route::AsNamed => name,
         Route::At(path) => path.as_ptr(),
     };
-    let thread = thread::this();
-    thread.opening.set(thread.opening.get() + 1);
+    // SAFETY: a C string.
+    let meant = unsafe { first(engine, path, || matches!(route, Route::AsNamed)) };
+    let path = match (&meant, &route) {
+        (Some(meant), _) => meant.as_ptr(),
+        (None, Route::OfCaller) => return announce(engine, name, flags),
+        (None, _) => path,
+    };
     // SAFETY: what the program asked for.
-    let handle = unsafe { next::dlopen(path, flags) };
-    thread.opening.set(thread.opening.get() - 1);
+    let handle = unsafe { opened_here(path, flags) };
+    if handle.is_null() && meant.is_some() {
+        // The caller would not find it at all.
+        return Decision::give(handle);
+    }
     if handle.is_null() {
         // Once more, by the caller: the error is the program's own.
         return Decision::jump();
@@ -193,10 +236,11 @@ unsafe fn open(
         // SAFETY: nobody else has this handle.
         unsafe { next::dlclose(handle) };
         next::dlerror();
-        thread.refused.set(1);
+        thread::this().refused.set(1);
         return Decision::give(ptr::null_mut());
     }
-    if let (engine::EVERYWHERE, Some(key)) = (answer, key) {
+    // A name that the loader does not know has to come by here each time.
+    if let (engine::EVERYWHERE, Some(key), None) = (answer, key, &meant) {
         key.learn();
     }
     next::dlerror();
@@ -204,7 +248,7 @@ unsafe fn open(
     // here would not be remembered as the bare name: where the object does not bear it as SONAME, the caller asks once more itself.
     if let Route::At(_) = route {
         // SAFETY: a C string.
-        let name = unsafe { core::ffi::CStr::from_ptr(name) };
+        let name = unsafe { CStr::from_ptr(name) };
         if map.soname() != Some(name) && owed::owe(handle) {
             return Decision::jump();
         }

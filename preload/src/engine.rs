@@ -11,7 +11,7 @@ use crate::path::Path;
 use crate::say::say;
 
 /// The version of these functions.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// An answer of `opened`: every rank has the library, and nothing needs to be told of it again.
 pub const EVERYWHERE: i32 = 0;
@@ -24,6 +24,9 @@ pub struct Engine {
     pub early: unsafe extern "C" fn(path: *const c_char, flags: i32),
     /// MPI is up, on all ranks. 0: serving.
     pub start: unsafe extern "C" fn(mark: extern "C" fn(i32)) -> i32,
+    /// A dlopen follows: what it needs of environment layers is opened. The file that a bare name means there, until the next call on this
+    /// thread; or null.
+    pub first: unsafe extern "C" fn(name: *const c_char) -> *const c_char,
     /// A real dlopen follows, unseen.
     pub opening: unsafe extern "C" fn(name: *const c_char, flags: i32),
     /// A library was opened.
@@ -98,6 +101,7 @@ pub fn open() -> Option<&'static Engine> {
         let engine = Engine {
             early: typed(function(c"dlcast_preload_early")?),
             start: typed(function(c"dlcast_preload_start")?),
+            first: typed(function(c"dlcast_preload_first")?),
             opening: typed(function(c"dlcast_preload_opening")?),
             opened: typed(function(c"dlcast_preload_opened")?),
             forbidden: typed(function(c"dlcast_preload_forbidden")?),

@@ -26,6 +26,12 @@ impl Path {
         }
     }
 
+    /// A copy of a path; none without memory.
+    pub fn copy(path: &[u8]) -> Option<Self> {
+        let slash = path.iter().rposition(|byte| *byte == b'/')?;
+        Self::join(path.get(..=slash)?, path.get(slash + 1..)?)
+    }
+
     /// As a C string.
     pub fn as_ptr(&self) -> *const c_char {
         self.0

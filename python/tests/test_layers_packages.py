@@ -55,12 +55,12 @@ def _program(pair: Pair, code: str) -> str:
     return f"import json, sys\nstack = {str(pair.stack)!r}\n{code}\nprint(json.dumps(told))\n"
 
 
-def on_ranks(pair: Pair, code: str) -> list[dict[str, Any]]:
-    """On four ranks of the MPI that dlcast is built with."""
+def on_ranks(pair: Pair, code: str, *, before: list[str] | None = None) -> list[dict[str, Any]]:
+    """On four ranks of the MPI that dlcast is built with; `before` is what starts Python."""
     begin = f"import mpi4py.MPI, dlcast.layers\nstack = {str(pair.stack)!r}\n"
     end = "\nimport os, json\nrank = mpi4py.MPI.COMM_WORLD.rank\n"
     end += 'os.write(1, (json.dumps({"rank": rank, "told": told}) + "\\n").encode())\n'
-    command = [str(pair.python), "-m", "mpi4py", "-c", begin + code + end]
+    command = [*(before or []), str(pair.python), "-m", "mpi4py", "-c", begin + code + end]
     return job.launch(command, 4, {"LD_LIBRARY_PATH": "", "PYTHONPATH": ""}).good(4)
 
 
@@ -133,6 +133,24 @@ def test_tbb_on_four_ranks(how):
     code = f"{OF}dlcast.layers.activate(stack)\n{how}\n{TBB}told = [done, of('libtbb.so')]"
     own = str(tbb4py.provider / "lib" / "libtbb.so.12")
     assert [told["told"] for told in on_ranks(tbb4py, code)] == [[[6], own]] * 4
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize("policy", ["eager", "deferred"])
+@pytest.mark.parametrize(
+    ("name", "code", "expected"),
+    [
+        ("mlx", MLX, 6),
+        ("tbb4py", f"{OF}{TBB}ctypes.CDLL('libtbb.so')\ntold = [done, of('libtbb.so')]", [[6], "libtbb.so.12"]),
+    ],
+)
+def test_plain_imports_under_dlcast_run(policy, name, code, expected):
+    there = pair(name)
+    command = [str(packages.LIBRARY.with_name("dlcast")), "run", "--stack", str(there.stack)]
+    told = [told["told"] for told in on_ranks(there, code, before=[*command, "--policy", policy, "--"])]
+    if name == "tbb4py":
+        expected = [expected[0], str(there.provider / "lib" / expected[1])]
+    assert told == [expected] * 4
 
 
 @pytest.mark.mpi

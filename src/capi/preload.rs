@@ -1,7 +1,8 @@
 //! What the shim of `dlcast run` calls (`preload/src/engine.rs`); not in dlcast.h.
 
-use std::ffi::{CStr, OsStr, c_char};
-use std::os::unix::ffi::OsStrExt;
+use std::cell::RefCell;
+use std::ffi::{CStr, CString, OsStr, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 use super::translate::say;
@@ -9,8 +10,12 @@ use crate::comm::mpi::world;
 use crate::error::complain;
 use crate::session::program::{self, Verdict};
 
+thread_local! {
+    static MEANT: RefCell<Option<CString>> = const { RefCell::new(None) };
+}
+
 /// The shim refuses an engine that says another.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// # Safety
 /// A C string that lives during the call.
@@ -49,6 +54,25 @@ pub extern "C" fn dlcast_preload_start(mark: extern "C" fn(i32)) -> i32 {
             complain(&format!("{error}\n  the program runs without dlcast"));
             1
         }
+    })
+}
+
+/// A dlopen follows: what it needs of the layers is opened first. Returns the file of a layer that a bare name means, or null; it lives
+/// until the next call on this thread.
+///
+/// # Safety
+/// `name` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_preload_first(name: *const c_char) -> *const c_char {
+    guarded(std::ptr::null(), || {
+        // SAFETY: as this function asks.
+        let file =
+            program::first(unsafe { path(name) }).and_then(|file| CString::new(file.into_os_string().into_vec()).ok());
+        MEANT.with(|meant| {
+            let mut meant = meant.borrow_mut();
+            *meant = file;
+            meant.as_ref().map_or(std::ptr::null(), |meant| meant.as_ptr())
+        })
     })
 }
 

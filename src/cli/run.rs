@@ -41,6 +41,9 @@ pub struct Arguments {
     /// Import MODULE on every rank that runs Python; may be given again
     #[arg(long, value_name = "MODULE")]
     import: Vec<String>,
+    /// Let libraries find what they need in the layers of STACK (see dlcast layers --help), on every rank, from MPI_Init on
+    #[arg(long, value_name = "STACK")]
+    stack: Option<PathBuf>,
     /// How long one rank waits for the others: seconds, or inf [default: 120]
     #[arg(long, value_name = "S", value_parser = seconds, allow_negative_numbers = true)]
     timeout: Option<String>,
@@ -79,6 +82,7 @@ Variables that the program is started with (an option wins over a variable that 
   DLCAST_POLICY    --policy         DLCAST_STRICT    1: --strict
   DLCAST_LOAD      --load           DLCAST_IMPORT    --import (one a line)
   DLCAST_TIMEOUT   --timeout        DLCAST_REPORT    --report (an absolute path)
+  DLCAST_STACK     --stack (an absolute path)
   DLCAST_EXCLUDE   --exclude        DLCAST_INCLUDE   --include (separated by `:`)
   Those of options that are not given are left as they are.
 
@@ -189,6 +193,9 @@ fn settings(arguments: &Arguments) -> Result<Vec<(&'static str, OsString)>, Stri
     if let Some(seconds) = &arguments.timeout {
         list.push((config::TIMEOUT, seconds.into()));
     }
+    if let Some(path) = &arguments.stack {
+        list.push((config::STACK, stack(path)?.into_os_string()));
+    }
     if let Some(file) = &arguments.report {
         list.push((config::REPORT, report(file)?.into_os_string()));
     }
@@ -216,6 +223,19 @@ fn library(name: &OsStr) -> Result<String, String> {
     match absolute(Path::new(text))?.into_os_string().into_string() {
         Ok(path) => Ok(path),
         Err(path) => Err(format!("--load {}: its folder's name is not UTF-8", path.display())),
+    }
+}
+
+/// What is in it, rank 0 says in MPI_Init.
+fn stack(path: &Path) -> Result<PathBuf, String> {
+    let whole = absolute(path)?;
+    match (whole.to_str(), whole.metadata()) {
+        (None, _) => Err(format!("--stack {}: its name is not UTF-8", path.display())),
+        (_, Err(error)) => Err(format!(
+            "--stack {}: {error}; give a stack.toml, a venvstacks.toml, or a folder that holds one of them",
+            path.display()
+        )),
+        _ => Ok(whole),
     }
 }
 

@@ -90,12 +90,21 @@ impl LocalLibrary {
 /// # Errors
 /// What dlerror says.
 pub fn open_here(path: &str, flags: OpenFlags) -> Result<LocalLibrary, String> {
-    let meant = means(path);
+    let meant = open_before(path)?;
     let path = meant.as_ref().map_or(OsStr::new(path), |meant| meant.as_os_str());
-    open_first(path)?;
     // SAFETY: opening runs the library's constructors, which is what the caller asks for.
     let open = unsafe { unix::Library::open(Some(path), flags.bits()) };
     open.map(|open| LocalLibrary(ManuallyDrop::new(open))).map_err(|error| loader_text(&error))
+}
+
+/// Opens what the layers have and `name` needs, before somebody opens that: a path, or a bare name. Where a bare name means a file of a
+/// layer, that is given. For constructors, as [`open_here`].
+///
+/// # Errors
+/// Which library of which layer cannot be opened, and what dlerror says.
+pub fn open_before(name: &str) -> Result<Option<PathBuf>, String> {
+    let meant = means(name);
+    open_first(meant.as_deref().map_or(OsStr::new(name), Path::as_os_str)).map(|()| meant)
 }
 
 /// A library of this process, committed or parked.
@@ -540,6 +549,9 @@ impl Opener for Opening<'_> {
                 continue;
             }
             let own = self.host.untold.iter().position(|(own, _)| own.as_os_str() == path.as_os_str());
+            if own.is_none() && layered::has_opened(&path) {
+                owned.push(path.clone());
+            }
             let (stamp, checked) = match own.map(|own| self.host.untold.swap_remove(own).1) {
                 // What dlcast has opened itself needs no second look.
                 Some(stamp) => {

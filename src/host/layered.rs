@@ -65,6 +65,11 @@ pub(super) fn means(name: &str) -> Option<PathBuf> {
     plans.iter().find_map(|plan| Some(plan.libraries[*plan.names.get(name)?].file.clone()))
 }
 
+/// Whether it was opened from a layer, under this path.
+pub(super) fn has_opened(file: &Path) -> bool {
+    lock(&OPEN).iter().any(|open| open == file)
+}
+
 /// It need not be opened again.
 pub(super) fn opened(file: &Path) {
     lock(&OPEN).push(file.to_path_buf());

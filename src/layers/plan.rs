@@ -82,7 +82,8 @@ pub struct Target {
     pub program: Option<PathBuf>,
     /// Its LD_LIBRARY_PATH.
     pub library_path: String,
-    /// Folders of Python's search path, the first one first: they tell which layers count. None of them in a layer: all do.
+    /// Folders of Python's search path, the first one first, or the program as it was called: they tell which layers count. None of them
+    /// in a layer: all do.
     pub path: Vec<PathBuf>,
     /// Objects outside the layers, for which to plan, too.
     pub objects: Vec<PathBuf>,

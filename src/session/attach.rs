@@ -214,6 +214,7 @@ fn make(
         hosts: vec![(own_host.clone(), RankSet::one(rank))],
         versions: vec![(env!("CARGO_PKG_VERSION").into(), RankSet::one(rank))],
         modes: vec![(can(mode), RankSet::one(rank))],
+        stacks: vec![(config::stack(), RankSet::one(rank))],
         places: vec![(format!("{own_host} {}", door::neighbourhood()), RankSet::one(rank))],
         token: if rank == 0 { token() } else { String::new() },
     };

@@ -77,11 +77,12 @@ fn named(error: CallError, stack: &Path) -> CallError {
     }
 }
 
-/// For a process like this one, as it is now.
+/// For a process like this one, as it is now: the layers that count are those within reach of its program, where that is in a layer.
 fn plan(stack: &Path) -> Result<String, String> {
     let stack = Stack::read(stack, None).map_err(|error| error.to_string())?;
     let program = config::executable().ok();
-    let target = Target { program, library_path: config::library_path(), ..Target::default() };
+    let path = config::called_as().into_iter().collect();
+    let target = Target { program, library_path: config::library_path(), path, ..Target::default() };
     let plan = Plan::make(&stack, &target, &search::system()).map_err(|error| error.to_string())?;
     plan.to_json().map_err(|error| error.to_string())
 }

@@ -191,6 +191,15 @@ fn worker_came(came: bool) {
     }
 }
 
+/// What a library needs of the layers is opened, before the program opens it; where a bare name means a file of a layer, that is given.
+pub(crate) fn first(name: &Path) -> Option<PathBuf> {
+    // Plans are JSON, and name nothing else.
+    dl::open_before(name.to_str()?).unwrap_or_else(|error| {
+        complain(&error);
+        None
+    })
+}
+
 /// A dlopen follows that nobody sees: its flags are kept for when the link maps show what it has opened.
 pub(crate) fn opening(name: &Path, bits: i32) {
     if let Some(program) = PROGRAM.get() {
@@ -273,6 +282,7 @@ impl Program {
     /// The first round: what is asked for on the command line, on every rank, and what ranks have opened before MPI_Init.
     fn begin(&self, wrong: Option<CallError>) -> Result<(), CallError> {
         let shared = self.session.shared();
+        let wrong = wrong.or(self.find_layers()?);
         for (name, path, flags) in std::mem::take(&mut *lock(&EARLY)) {
             lock(&self.told).insert(name);
             self.record(&path, flags, "before MPI_Init");
@@ -293,14 +303,40 @@ impl Program {
         Ok(())
     }
 
+    /// The layers of `--stack` count before anything travels. What is wrong with them is said once a job, and with `--strict` ends it; given
+    /// back is why the ranks cannot go on together.
+    fn find_layers(&self) -> Result<Option<CallError>, CallError> {
+        let stack = match self.session.shared().roster.stacks.as_slice() {
+            [(stack, _)] if !stack.is_empty() => stack,
+            [] | [_] => return Ok(None),
+            several => {
+                let several = several.iter().map(|(stack, ranks)| match stack.as_str() {
+                    "" => format!("none on {ranks}"),
+                    stack => format!("{stack} on {ranks}"),
+                });
+                let several: Vec<String> = several.collect();
+                let text = format!("--stack: the ranks were given different stacks: {}", several.join(", "));
+                return Ok(Some(CallError::Invalid(text)));
+            }
+        };
+        match self.session.activate_layers(Path::new(stack)) {
+            Err(CallError::Undone(undone)) => self.say_undone("--stack", &[undone]),
+            other => other?,
+        }
+        Ok(None)
+    }
+
     /// A library of `--load` that is not everywhere is said once a job; with `--strict` it ends the job.
     fn say_missing(&self) {
         let missing = std::mem::take(&mut *lock(&self.missing));
-        if missing.is_empty() {
-            return;
+        if !missing.is_empty() {
+            self.say_undone("--load", &missing);
         }
+    }
+
+    fn say_undone(&self, option: &str, undone: &[Undone]) {
         if self.session.rank() == 0 {
-            missing.iter().for_each(|undone| complain(&format!("--load: {undone}")));
+            undone.iter().for_each(|undone| complain(&format!("{option}: {undone}")));
         }
         if self.run.strict {
             world::abort(REFUSED, self.session.rank() == 0);

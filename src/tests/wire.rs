@@ -142,6 +142,7 @@ fn roster(random: &mut Rng) -> Roster {
         hosts: many(random, 3, entry),
         versions: many(random, 2, entry),
         modes: many(random, 2, entry),
+        stacks: many(random, 2, entry),
         places: many(random, 2, entry),
         token: word(random),
     }

@@ -45,6 +45,8 @@ claims! {
     what_is_opened_past_the_shim_is_found
     what_was_opened_before_mpi_travels_in_mpi_init
     a_library_that_is_asked_for_is_everywhere_after_mpi_init
+    libraries_find_what_they_need_in_the_layers_of_a_stack
+    a_stack_that_is_wrong_is_said_once_and_ends_a_strict_job
     tasks_of_a_plugin_are_found_on_every_rank
     programs_in_cpp_and_fortran_are_served
     a_library_that_one_rank_lacks_is_a_warning
@@ -258,6 +260,95 @@ fn a_library_that_is_asked_for_is_everywhere_after_mpi_init(stage: &Stage) {
     said.well();
     said.all(3, "mapped libtra.so", "1");
     said.all(3, "mapped libz.so.1", "1");
+}
+
+/// A stack: `libtruser.so` in the layer `app` needs `libtrp.so.1` of the layer `runtime`, where `libtrp.so` is a link to it.
+fn layers(stage: &Stage) {
+    for layer in ["app", "runtime"] {
+        fs::create_dir_all(stage.path(&format!("{layer}/lib/python3.11/site-packages"))).unwrap();
+        fs::create_dir_all(stage.path(&format!("{layer}/bin"))).unwrap();
+        fs::write(stage.path(&format!("{layer}/bin/python")), "").unwrap();
+    }
+    let provider = stage.path("runtime/lib/libtrp.so.1");
+    stage.compile(
+        "cc",
+        "traveller.c",
+        "runtime/lib/libtrp.so.1",
+        &["-shared", "-fPIC", "-DNAME=p", "-Wl,-soname,libtrp.so.1"],
+    );
+    let needs = ["-shared", "-fPIC", "-DNAME=user", "-DNEEDS=p_answer", "-Wl,-soname,libtruser.so", &provider];
+    stage.compile("cc", "traveller.c", "app/lib/libtruser.so", &needs);
+    if !fs::exists(stage.path("runtime/lib/libtrp.so")).unwrap() {
+        std::os::unix::fs::symlink("libtrp.so.1", stage.path("runtime/lib/libtrp.so")).unwrap();
+    }
+    let app = "[[layer]]\nname = 'app'\npath = 'app'\nuses = ['runtime']\n";
+    fs::write(stage.path("stack.toml"), format!("{app}[[layer]]\nname = 'runtime'\npath = 'runtime'\n")).unwrap();
+}
+
+fn libraries_find_what_they_need_in_the_layers_of_a_stack(stage: &Stage) {
+    layers(stage);
+    let user = format!("0 open user {} now", stage.path("app/lib/libtruser.so"));
+    let steps =
+        [&user, "0 call user user_answer", "* tell 0", "* await libtruser.so 2", "* mapped libtrp.so.1", "* count p"];
+    let without = stage.with(3, &[], &steps[..1]);
+    assert!(without.of_rank(0)[0].contains("libtrp.so.1: cannot open shared object file"), "{}", without.stdout);
+    for options in [&["--stack", "."][..], &["--stack", "stack.toml", "--policy", "deferred"]] {
+        let said = stage.with(3, options, &steps);
+        said.well();
+        assert_eq!(said.answers("call user user_answer"), ["43"], "{}", said.stdout);
+        said.all(3, "await libtruser.so 2", "there");
+        said.all(3, "mapped libtrp.so.1", "1");
+        said.all(3, "count p", "1");
+        // By an alias of the layer, which ld.so does not know, as often as one likes.
+        let bare = [
+            "0 open p libtrp.so now",
+            "0 open q libtrp.so now",
+            "0 call q p_answer",
+            "* tell 0",
+            "* await libtrp.so.1 2",
+        ];
+        let said = stage.with(3, options, &bare);
+        said.well();
+        assert_eq!(said.answers("call q p_answer"), ["42"], "{}", said.stdout);
+        said.all(3, "await libtrp.so.1 2", "there");
+    }
+    // What was asked for on the command line, and what the report tells: nobody has opened the provider but dlcast.
+    let user = stage.path("app/lib/libtruser.so");
+    let report = stage.path("layers.json");
+    let said = stage.with(
+        3,
+        &["--stack", ".", "--load", &user, "--report", &report],
+        &["* mapped libtruser.so", "* sleep 0.5"],
+    );
+    said.well();
+    said.all(3, "mapped libtruser.so", "1");
+    assert!(!stage.read("layers.json").contains("libtrp.so"), "{}", stage.read("layers.json"));
+}
+
+fn a_stack_that_is_wrong_is_said_once_and_ends_a_strict_job(stage: &Stage) {
+    fs::write(stage.path("wrong.toml"), "[[layer]]\nname = 'app'\npath = 'nowhere'\n").unwrap();
+    let steps = ["0 open a libtra.so now", "* tell 0", "* mapped libtra.so"];
+    let said = stage.with(3, &["--stack", "wrong.toml"], &steps);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    said.all(3, "mapped libtra.so", "1");
+    said.complained("--stack: ", 1);
+    said.complained("nowhere", 1);
+    let said = stage.with(3, &["--strict", "--stack", "wrong.toml"], &steps);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(125), ""));
+    said.complained("--stack: ", 1);
+    let said = stage.with(2, &["--stack", "no/such.toml"], &steps);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(125), ""));
+    assert!(said.stderr.contains("--stack no/such.toml: No such file or directory"), "{}", said.stderr);
+    // Some of the ranks only.
+    layers(stage);
+    let program = ["./steps", "* barrier"];
+    let start = |options: &[&'static str]| [&[dlcast(), "run"], options, &["--"], &program[..]].concat();
+    let words = [&start(&["--stack", "stack.toml"])[..], &[":", "-n", "1"], &start(&[])].concat();
+    let outcome = stage.mpirun(2, &[], &words);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.stderr);
+    let text = format!("different stacks: {} on ranks 0, 1, none on rank 2", stage.path("stack.toml"));
+    assert!(outcome.stderr.contains(&text), "{}", outcome.stderr);
+    assert!(outcome.took < Duration::from_secs(20), "{:?}", outcome.took);
 }
 
 fn tasks_of_a_plugin_are_found_on_every_rank(stage: &Stage) {

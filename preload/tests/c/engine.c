@@ -1,5 +1,6 @@
 /* A libdlcast.so that does nothing but write down what it is told, in the file FAKE_LOG. FAKE_ANSWER is what it says to
-   dlcast_preload_opened, FAKE_START to dlcast_preload_start, FAKE_VERSION its version. With FAKE_JOB it opens that library on a
+   dlcast_preload_opened, FAKE_START to dlcast_preload_start, FAKE_VERSION its version. FAKE_FIRST is what it opens before any dlopen,
+   FAKE_NAME a bare name that means the file FAKE_FILE. With FAKE_JOB it opens that library on a
    thread of its own, as a worker, while it starts. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -8,6 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static void (*mark)(int32_t inside);
@@ -36,11 +38,18 @@ static const char *words(int32_t flags) {
     return flags & RTLD_GLOBAL ? "global" : "local";
 }
 
-uint32_t dlcast_preload_version(void) { return number("FAKE_VERSION", 1); }
+uint32_t dlcast_preload_version(void) { return number("FAKE_VERSION", 2); }
 void dlcast_preload_early(const char *path, int32_t flags) { record("early %s %s", path, words(flags)); }
 void dlcast_preload_opening(const char *name, int32_t flags) { record("opening %s %s", name, words(flags)); }
 const char *dlcast_last_error(void) { return "failed on 1 of 2 ranks"; }
 void dlcast_preload_stop(void) { record("stop"); }
+
+const char *dlcast_preload_first(const char *name) {
+    const char *first = getenv("FAKE_FIRST"), *bare = getenv("FAKE_NAME");
+    if (first && !dlopen(first, RTLD_NOW)) record("first: %s", dlerror());
+    dlsym(RTLD_DEFAULT, "nobody_defines_this");
+    return bare && !strcmp(bare, name) ? getenv("FAKE_FILE") : NULL;
+}
 
 int32_t dlcast_preload_opened(const char *path, int32_t flags, int32_t may_wait) {
     record("opened %s %s %s", path, words(flags), may_wait ? "waits" : "does not wait");

@@ -429,6 +429,66 @@ fn deferred_leaves_every_call_to_the_program() {
 }
 
 #[test]
+fn what_layers_have_is_open_before_what_needs_it() {
+    for policy in ["eager", "deferred"] {
+        let stage = Stage::new();
+        stage.driver(&[]);
+        stage.library("layer/libneeded.so", 3, &["-Wl,-soname,libneeded.so"]);
+        stage.library("libx.so", 7, &["-Wl,--no-as-needed", "-L@/layer", "-lneeded"]);
+        let words = "./driver init open n @/libx.so call value objects error close fini";
+        let env = [format!("DLCAST_POLICY={policy}"), "FAKE_FIRST=@/layer/libneeded.so".to_string()];
+        let words: Vec<&str> = env.iter().map(String::as_str).chain(words.split(' ')).collect();
+        let (output, log) = stage.run_preloaded(&words);
+        assert!(output.stdout.contains("value() = 7\n") && output.stdout.contains("error: none"), "{}", output.stdout);
+        assert_eq!(told(&log).len(), 1, "the engine's own dlopen is not told: {log:?}");
+    }
+}
+
+#[test]
+fn a_bare_name_may_mean_a_file_of_a_layer() {
+    for (policy, expected) in
+        [("eager", "opened @/layer/libx.so.1 local waits"), ("deferred", "opening @/layer/libx.so.1 local")]
+    {
+        let stage = Stage::new();
+        stage.driver(&[]);
+        stage.library("layer/libx.so.1", 7, &["-Wl,-soname,libx.so.1"]);
+        let env = [
+            format!("DLCAST_POLICY={policy}"),
+            "FAKE_NAME=libx.so".to_string(),
+            "FAKE_FILE=@/layer/libx.so.1".to_string(),
+        ];
+        // By an alias, which ld.so does not learn: it means the same each time.
+        let words =
+            "./driver init open n libx.so call value close open n libx.so call value error close open n liby.so fini";
+        let words: Vec<&str> = env.iter().map(String::as_str).chain(words.split(' ')).collect();
+        let (output, log) = stage.run_preloaded(&words);
+        assert_eq!(output.stdout.matches("value() = 7\n").count(), 2, "{}", output.stdout);
+        assert!(output.stdout.contains("error: none"), "{}", output.stdout);
+        assert!(
+            output.stdout.contains("liby.so: failed: liby.so: cannot open shared object file"),
+            "{}",
+            output.stdout
+        );
+        assert_eq!(told(&log)[..2], [expected, expected]);
+    }
+}
+
+#[test]
+fn what_the_callers_own_path_has_goes_before_a_file_of_a_layer() {
+    let stage = Stage::new();
+    stage.driver(&["-Wl,-rpath,@/far", NEW]);
+    stage.library("far/libx.so", 8, &[]);
+    stage.library("layer/libx.so.1", 7, &[]);
+    for policy in ["eager", "deferred"] {
+        let policy = format!("DLCAST_POLICY={policy}");
+        let words = "FAKE_NAME=libx.so FAKE_FILE=@/layer/libx.so.1 ./driver init open n libx.so call value fini";
+        let words: Vec<&str> = std::iter::once(policy.as_str()).chain(words.split(' ')).collect();
+        let (output, _) = stage.run_preloaded(&words);
+        assert!(output.stdout.contains("value() = 8\n"), "{}", output.stdout);
+    }
+}
+
+#[test]
 fn what_was_opened_before_mpi_is_told_in_mpi_init_if_it_is_still_open() {
     let stage = Stage::new();
     stage.library("liblinked.so", 1, &["-DNESTED=\"@/libfirst.so\"", "-Wl,-soname,@/liblinked.so"]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::finding::Findings;
 use crate::config;
+use crate::layers::stack::Stack;
 
 /// Looks at the environment and the host.
 pub fn look(findings: &mut Findings) {
@@ -36,7 +37,11 @@ fn settings(findings: &mut Findings) {
         let says = format!("{} lies in {}, which is no folder", config::REPORT, folder.display());
         findings.problem("settings", says, "make the folder");
     }
-    if unknown.is_empty() && missing.is_empty() && nowhere.is_none() {
+    let stack = run.stack.as_deref().map(|stack| Stack::read(stack, None));
+    if let Some(Err(error)) = &stack {
+        findings.problem("settings", format!("{}: {error}", config::STACK), "dlcast layers scan tells more");
+    }
+    if unknown.is_empty() && missing.is_empty() && nowhere.is_none() && !matches!(stack, Some(Err(_))) {
         findings.ok("settings", "every DLCAST_* variable says what it should");
     }
 }

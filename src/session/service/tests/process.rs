@@ -249,6 +249,7 @@ fn shared(rank: u32, size: u32, split: u32, desk: Arc<Desk>) -> Shared {
             hosts: vec![("host".into(), whole)],
             versions: Vec::new(),
             modes: Vec::new(),
+            stacks: Vec::new(),
             places: places.into_iter().filter(|(_, ranks)| !ranks.is_empty()).collect(),
             token: String::new(),
         },

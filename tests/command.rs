@@ -174,6 +174,8 @@ fn the_environment_differs_by_the_documented_variables_only() {
         "9",
         "--report",
         "r.json",
+        "--stack",
+        ".",
         "--exclude",
         "x*",
         "--include",
@@ -196,6 +198,7 @@ fn the_environment_differs_by_the_documented_variables_only() {
             "DLCAST_POLICY=eager".into(),
             format!("DLCAST_PRELOAD={shim}"),
             format!("DLCAST_REPORT={here}/r.json"),
+            format!("DLCAST_STACK={here}"),
             "DLCAST_STRICT=1".into(),
             "DLCAST_TIMEOUT=9".into(),
             format!("LD_PRELOAD={shim}"),
@@ -393,7 +396,7 @@ fn with_mpi(version: &str, level: i32) -> (Installed, PathBuf) {
     let flags = ["-shared", "-fPIC", "-Wl,-soname,libmpi.so.40", version.as_str(), level.as_str()];
     let mpi = installed.compile("mpi/libmpi.so.40", MPI, &flags);
     let linked = ["-Wl,--no-as-needed", mpi.to_str().unwrap(), "-Wl,-rpath,$ORIGIN/mpi:$ORIGIN/../mpi"];
-    let engine = "unsigned dlcast_preload_version(void) { return 1; }";
+    let engine = "unsigned dlcast_preload_version(void) { return 2; }";
     installed.compile("lib/libdlcast.so", engine, &[&linked[..], &["-shared", "-fPIC"]].concat());
     let program = installed.compile("program", "int main(void) { return 0; }", &linked);
     (installed, program)
@@ -450,6 +453,8 @@ fn a_doctor_tells_settings_that_lead_nowhere() {
             "problem  settings    DLCAST_LOAD names /none/libx.so, which is not",
         ),
         ("DLCAST_REPORT", "/none/report.json", "problem  settings    DLCAST_REPORT lies in /none, which is no folder"),
+        ("DLCAST_STACK", "/none/stack.toml", "problem  settings    DLCAST_STACK: /none/stack.toml"),
+        ("DLCAST_STACK", "stack.toml", "problem  settings    DLCAST_STACK is `stack.toml`; expected an absolute path"),
     ] {
         let mut command = installed.dlcast(&["doctor", "--"]);
         let text = out(&command.arg(&program).env(name, value).output().unwrap());
@@ -461,7 +466,7 @@ fn a_doctor_tells_settings_that_lead_nowhere() {
 #[test]
 fn a_doctor_tells_an_engine_that_does_not_go_with_the_shim() {
     for (engine, says) in [
-        ("unsigned dlcast_preload_version(void) { return 2; }", "speaks version 2"),
+        ("unsigned dlcast_preload_version(void) { return 1; }", "speaks version 1"),
         ("int other;", "offers the shim nothing"),
         ("extern int nowhere(void); int (*used)(void) = nowhere;", "undefined symbol: nowhere"),
     ] {

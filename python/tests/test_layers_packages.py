@@ -141,7 +141,11 @@ def test_tbb_on_four_ranks(how):
     ("name", "code", "expected"),
     [
         ("mlx", MLX, 6),
-        ("tbb4py", f"{OF}{TBB}ctypes.CDLL('libtbb.so')\ntold = [done, of('libtbb.so')]", [[6], "libtbb.so.12"]),
+        (
+            "tbb4py",
+            f"{OF}{TBB}ctypes.CDLL('libtbb.so')\ntold = [done, of('libtbb.so')]",
+            [[6], "libtbb.so.12"],
+        ),
     ],
 )
 def test_plain_imports_under_dlcast_run(policy, name, code, expected):

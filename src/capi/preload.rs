@@ -8,14 +8,12 @@ use std::path::Path;
 use super::translate::say;
 use crate::comm::mpi::world;
 use crate::error::complain;
+use crate::host::probe::ENGINE_VERSION;
 use crate::session::program::{self, Verdict};
 
 thread_local! {
     static MEANT: RefCell<Option<CString>> = const { RefCell::new(None) };
 }
-
-/// The shim refuses an engine that says another.
-const VERSION: u32 = 2;
 
 /// # Safety
 /// A C string that lives during the call.
@@ -32,7 +30,7 @@ fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
 /// Of these functions.
 #[unsafe(no_mangle)]
 pub extern "C" fn dlcast_preload_version() -> u32 {
-    VERSION
+    ENGINE_VERSION
 }
 
 /// A library was opened before MPI_Init.

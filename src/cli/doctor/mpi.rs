@@ -19,9 +19,6 @@ const LAUNCHER_LIMIT: Duration = Duration::from_secs(10);
 
 const REBUILD: &str = "build dlcast with the program's MPI: its mpicc first in PATH, or MPICC";
 
-/// What shim and engine have agreed to speak (`dlcast_preload_version`).
-const ENGINE_VERSION: &str = "1";
-
 /// An MPI library that somebody needs.
 #[derive(Debug)]
 pub struct Mpi {
@@ -179,11 +176,17 @@ fn ask(findings: &mut Findings, mpi: &Mpi, engine: Option<&Engine>) -> Option<St
     }
     match value("engine") {
         // Of an MPI of another version that is no news.
-        Some(answer) if answer != ENGINE_VERSION && version.as_deref().is_some_and(vendor::is_of_the_build) => {
+        Some(answer)
+            if answer != probe::ENGINE_VERSION.to_string()
+                && version.as_deref().is_some_and(vendor::is_of_the_build) =>
+        {
             let path = engine.map(|engine| engine.path.display().to_string()).unwrap_or_default();
             let says = match answer.parse::<u32>() {
                 Ok(other) => {
-                    format!("{path} speaks version {other} of what the shim speaks in version {ENGINE_VERSION}")
+                    format!(
+                        "{path} speaks version {other} of what the shim speaks in version {}",
+                        probe::ENGINE_VERSION
+                    )
                 }
                 Err(_) => format!("{path} cannot be used beside {shown}: {answer}"),
             };

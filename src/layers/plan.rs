@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::check::Index;
-use super::check::wants::{Want, wants};
+use super::check::wants::wants;
 use super::elf;
 use super::link::{self, LinkError};
 use super::scan::{self, ScanError};
@@ -186,16 +186,8 @@ impl Maker<'_> {
     /// What has to be open before an object.
     fn first(&mut self, object: &Path) -> Vec<usize> {
         let wants = wants(&mut self.base.clone(), self.index, self.own, object);
-        let first = wants.first.into_iter().filter(|want| !self.is_the_users(want));
         // Of copies of one library, one.
-        let first: Vec<(usize, PathBuf)> = first.map(|want| (want.layer, want.file)).collect();
-        first.into_iter().map(|(layer, file)| self.library(layer, &file)).collect()
-    }
-
-    /// What the user's own LD_LIBRARY_PATH has goes before the layers, as it does in a wrapper.
-    fn is_the_users(&self, want: &Want) -> bool {
-        let trail = self.base.clone().open(&want.name, None).trail;
-        trail.found.is_some_and(|found| found.rule == Rule::LibraryPath)
+        wants.first.into_iter().map(|want| self.library(want.layer, &want.file)).collect()
     }
 
     /// The number of a library.

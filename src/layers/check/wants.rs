@@ -144,6 +144,8 @@ impl Finder<'_> {
             (Err(NotGiven::NotFound), _) => Why::Missing,
             // What the host's own libraries need is theirs: another one below them is what a link would do to git.
             (Ok(_), _) if system.contains(&need.by) => return None,
+            // So is what the user's own LD_LIBRARY_PATH has: it goes before the layers, as in a wrapper.
+            (_, Some(found)) if found.rule == Rule::LibraryPath => return None,
             (Ok(given), Some(found)) if !matches!(found.rule, Rule::Rpath(_) | Rule::Runpath(_) | Rule::Path) => {
                 let host = self.host(trial, *given, &file)?;
                 // Loaded before anything was opened for this object: it stays.

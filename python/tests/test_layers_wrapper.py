@@ -74,10 +74,9 @@ def test_an_environment_made_by_the_layer_is_one_of_its_own(root):
     assert base == sys.base_prefix
 
 
-def test_an_environment_of_a_layer_that_is_an_installation_is_one_of_its_own(tmp_path):
-    """As that of venvstacks' runtime: its `python` becomes a wrapper, its `python3` does not."""
+def install(installation: Path) -> None:
+    """An installation of Python, as venvstacks' runtime is one, with a library that only it has."""
     name = NAMES[-1]
-    installation = tmp_path / "installation"
     (installation / "bin").mkdir(parents=True)
     shutil.copy2(Path(sys._base_executable).resolve(), installation / "bin" / name)
     for link in ("python", "python3"):
@@ -95,6 +94,12 @@ def test_an_environment_of_a_layer_that_is_an_installation_is_one_of_its_own(tmp
     environments.library(
         installation / "lib" / "libanswer.so.1", "int answer(void) { return 42; }", soname="libanswer.so.1"
     )
+
+
+def test_an_environment_of_a_layer_that_is_an_installation_is_one_of_its_own(tmp_path):
+    """Its `python` becomes a wrapper, its `python3` does not."""
+    installation = tmp_path / "installation"
+    install(installation)
     linked = environments.link(environments.stack(tmp_path, "installation"))
     assert linked.returncode == 0, linked.stderr
     assert what(installation / "bin" / "python")[:3] == [
@@ -209,6 +214,30 @@ def test_a_stack_that_was_moved_works(root):
     # There is nothing to link again.
     linked = environments.link(moved / "stack.toml")
     assert linked.stdout.count("bin/python as it was") == 2, linked.stdout + linked.stderr
+
+
+def test_a_stack_that_was_moved_with_its_runtime_works_when_it_is_linked_again(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    install(here / "runtime")
+    environments.run(here / "runtime/bin/python", "-m", "venv", "--without-pip", here / "app")
+    linked = environments.link(environments.stack(here, "app", "runtime"))
+    assert linked.returncode == 0, linked.stderr
+    assert what(here / "app/bin/python")[1:3] == [str(here / "app"), str(here / "runtime")]
+    here.rename(there)
+    # Python would take the standard library from wherever it was built for, without a word.
+    python = there / "app/bin/python"
+    refused = subprocess.run([python, "-c", WHAT], env={}, capture_output=True, text=True, timeout=60)
+    assert refused.returncode == 126
+    assert f"home in {there}/app/pyvenv.cfg is {here}/runtime/bin, which is not there" in refused.stderr
+    for renewed in (1, 0):
+        linked = environments.link(there / "stack.toml")
+        assert linked.stdout.count("bin/python renewed") == renewed, linked.stdout + linked.stderr
+        assert what(python)[:3] == [str(python), str(there / "app"), str(there / "runtime")]
+        assert environments.run(python, "-c", ANSWER) == "42"
+    # A copy does not take it from what it is a copy of.
+    shutil.copytree(there, here, symlinks=True)
+    assert environments.link(here / "stack.toml").returncode == 0
+    assert what(here / "app/bin/python")[2] == str(here / "runtime")
 
 
 def test_names_that_shells_take_for_something_else(tmp_path):

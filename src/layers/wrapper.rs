@@ -6,9 +6,11 @@
 //!
 //! # Layout
 //! - [`interpreter`] what `bin` has, and where the real interpreter is
+//! - [`home`] where the environment says that its interpreter is
 //! - [`place`] putting the script there
 
 pub mod error;
+pub mod home;
 pub mod interpreter;
 pub mod place;
 #[cfg(test)]

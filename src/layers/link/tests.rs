@@ -350,6 +350,7 @@ fn leftovers_of_an_interrupted_run_are_cleared_away() {
     std::os::unix::fs::symlink("x", venv.join(".dynlib-new/x")).unwrap();
     fs::write(made.root().join("app/bin/.dlcast-python"), "half of it").unwrap();
     std::os::unix::fs::symlink("x", made.root().join("app/bin/.dlcast-new")).unwrap();
+    fs::write(made.root().join("app/.dlcast-pyvenv.cfg"), "half of it").unwrap();
     made.apply();
     let is_hidden = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(".d");
     assert_eq!(times(&made.root().join("app")).keys().filter(|path| is_hidden(path)).count(), 0);

@@ -12,6 +12,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::WrapperError;
+use super::home::{self, Home};
 use super::interpreter::{self, Interpreter, Kind};
 use crate::layers::same::same;
 
@@ -26,9 +27,12 @@ const NEW_SCRIPT: &str = ".dlcast-python";
 /// What there is to do in the `bin` of a layer.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Placement {
+    root: PathBuf,
     bin: PathBuf,
     /// What `python` is now; `None` if there is nothing.
     pub before: Option<Kind>,
+    /// The environment's home, if that is to be mended.
+    pub home: Option<Home>,
     links: Vec<Step>,
     /// The text, if it is not there already.
     script: Option<Vec<u8>>,
@@ -57,7 +61,7 @@ pub fn plan(root: &Path, roots: &[PathBuf], text: Vec<u8>) -> Result<Placement, 
     let found = interpreter::find(&bin)?;
     let python = bin.join(PYTHON);
     let before = interpreter::look(&python)?;
-    let environment = root.join("pyvenv.cfg").exists();
+    let environment = root.join(home::CONFIG).exists();
 
     let mut links = Vec::new();
     links.extend(behind(&bin, &found, roots, environment)?);
@@ -76,7 +80,8 @@ pub fn plan(root: &Path, roots: &[PathBuf], text: Vec<u8>) -> Result<Placement, 
         links.insert(first, Step::Link(PYTHON.into(), REAL.into()));
     }
     let current = before == Some(Kind::Ours) && is_current(&python, &text)?;
-    Ok(Placement { bin, before, links, script: (!current).then_some(text) })
+    let home = home::plan(root, roots, &found.file)?;
+    Ok(Placement { root: root.into(), bin, before, home, links, script: (!current).then_some(text) })
 }
 
 fn is_current(path: &Path, text: &[u8]) -> Result<bool, WrapperError> {
@@ -144,7 +149,7 @@ fn others(bin: &Path, found: &Interpreter) -> Result<Vec<Step>, WrapperError> {
 impl Placement {
     /// Whether all is as it has to be.
     pub fn is_done(&self) -> bool {
-        self.links.is_empty() && self.script.is_none()
+        self.home.is_none() && self.links.is_empty() && self.script.is_none()
     }
 
     /// Writes what [`carry_out`](Self::carry_out) puts in place, and clears away what an interrupted run has left.
@@ -154,6 +159,9 @@ impl Placement {
     /// What the system says, and of which file.
     pub fn prepare(&self) -> Result<(), (PathBuf, io::Error)> {
         self.clear()?;
+        if let Some(home) = &self.home {
+            home.prepare(&self.root)?;
+        }
         let Some(text) = &self.script else { return Ok(()) };
         let path = self.bin.join(NEW_SCRIPT);
         let write = || -> io::Result<()> {
@@ -171,8 +179,7 @@ impl Placement {
     ///
     /// As [`prepare`](Self::prepare).
     pub fn clear(&self) -> Result<(), (PathBuf, io::Error)> {
-        for name in [NEW, NEW_SCRIPT] {
-            let path = self.bin.join(name);
+        for path in [self.bin.join(NEW), self.bin.join(NEW_SCRIPT), home::leftover(&self.root)] {
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err((path, error)),
                 _ => {}
@@ -187,6 +194,9 @@ impl Placement {
     ///
     /// As [`prepare`](Self::prepare).
     pub fn carry_out(&self) -> Result<(), (PathBuf, io::Error)> {
+        if self.home.is_some() {
+            Home::carry_out(&self.root)?;
+        }
         let new = self.bin.join(NEW);
         for step in &self.links {
             let name = match step {

@@ -77,4 +77,18 @@ export @VARIABLE@="${dlcast_path%:}"
 read -r -n 2 dlcast_start 2>/dev/null <"$dlcast_bin/python_"
 [[ $dlcast_start != '#!' ]] || dlcast_fail "$dlcast_bin/python_ leads to a script and not to Python: run dlcast layers link"
 
+# Where Python takes its standard library from, as a whole path. Where that is gone, it would take another one, or none.
+if [[ -f $dlcast_layer/pyvenv.cfg ]]; then
+  while IFS= read -r dlcast_entry || [[ -n $dlcast_entry ]]; do
+    dlcast_rest=${dlcast_entry%%=*}
+    [[ ${dlcast_rest//[[:space:]]/} == [Hh][Oo][Mm][Ee] && $dlcast_entry == *=* ]] || continue
+    dlcast_rest=${dlcast_entry#*=}
+    dlcast_rest=${dlcast_rest#"${dlcast_rest%%[![:space:]]*}"}
+    dlcast_rest=${dlcast_rest%"${dlcast_rest##*[![:space:]]}"}
+    [[ -d $dlcast_rest ]] ||
+      dlcast_fail "home in $dlcast_layer/pyvenv.cfg is $dlcast_rest, which is not there: where the runtime was moved with the stack, run dlcast layers link"
+    break
+  done <"$dlcast_layer/pyvenv.cfg"
+fi
+
 exec -a "${dlcast_other:-$dlcast_self}" "$dlcast_bin/python_" "$@"

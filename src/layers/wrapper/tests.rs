@@ -349,6 +349,33 @@ fn what_is_no_interpreter_is_not_started_for_ever() {
 }
 
 #[test]
+fn an_environment_without_a_home_is_not_started() {
+    let made = Made::new(&["app", "fw"]);
+    let (python, config) = (made.bin(0).join("python"), made.root().join("app/pyvenv.cfg"));
+    // As Python reads it: the first line counts, and spaces around it do not.
+    for (text, gone) in [
+        ("x = y\n home\t=\t/gone/bin \r\nhome = /usr/bin\n", Some("/gone/bin")),
+        ("home = /gone/$HOME/*", Some("/gone/$HOME/*")),
+        ("home = /usr/bin\nhome = /gone\n", None),
+        ("Home=/gone", Some("/gone")),
+        ("home=/usr/bin", None),
+        ("homely = /gone\nhome\n", None),
+        ("", None),
+    ] {
+        fs::write(&config, text).unwrap();
+        let output = ended(start(&python).env("IFS", "/"));
+        match gone {
+            None => assert!(output.status.success() && output.stderr.is_empty(), "{text:?}: {output:?}"),
+            Some(gone) => {
+                let said = refused(&output);
+                let expected = format!("home in {} is {gone}, which is not there: ", config.display());
+                assert!(said.contains(&expected) && said.contains("dlcast layers link"), "{said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_moved_stack_has_its_new_folders() {
     let made = Made::new(&["app", "fw"]);
     for (place, is_good) in

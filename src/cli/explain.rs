@@ -38,7 +38,7 @@ pub struct Arguments {
     /// In the Python of this layer (default: the one that has LIB; else the first that no other one uses)
     #[arg(long, value_name = "NAME", requires = "stack")]
     layer: Option<String>,
-    /// Where venvstacks has built the environments (default: _build beside its venvstacks.toml)
+    /// Where venvstacks has built the environments (default: _build beside its venvstacks.toml; the file's folder if it has exported there)
     #[arg(long, value_name = "FOLDER", requires = "stack")]
     build_dir: Option<PathBuf>,
     /// The program that opens it (default: the Python in PATH)

@@ -78,7 +78,7 @@ pub(super) struct Asked {
 impl Stack {
     /// Reads what `path` says: a `stack.toml`, a `venvstacks.toml`, or a folder that holds one of them. `build_dir` is where
     /// venvstacks has built the environments of a `venvstacks.toml`; without it that is `_build` beside the file, as it is for
-    /// venvstacks.
+    /// venvstacks, or the file's own folder, if layers were exported there.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! The stacks that venvstacks has built: its `venvstacks.toml`, and what it has left in the environments.
 //!
 //! Its layers are folders side by side, in `_build` beside the file or where `--build-dir` says, called as the layer is, with
-//! `framework-` and `app-` before it; a folder of exports (`venvstacks local-export`) has `@3` behind the name of a versioned layer.
+//! `framework-` and `app-` before it; a folder of exports (`venvstacks local-export`) has `@3` behind the name of a versioned layer, and
+//! may hold the file itself.
 //! What venvstacks checks when it locks and builds (requirements, indexes, launch modules) is not checked again.
 
 use std::collections::HashMap;
@@ -13,6 +14,8 @@ use super::stack::{Asked, StackError, absolute};
 
 /// Where venvstacks builds when nothing else is said.
 const BUILD_DIR: &str = "_build";
+/// What `venvstacks local-export` writes beside the layers that it has exported.
+const EXPORTED: &str = "__venvstacks__";
 /// What it writes into every environment that it has built.
 const METADATA: &str = "share/venv/metadata/venvstacks_layer.json";
 
@@ -75,7 +78,7 @@ pub(super) fn read(source: &Source, build_dir: Option<&Path>) -> Result<Vec<Aske
     let folder = match build_dir {
         // As any path on a command line: seen from where one is.
         Some(given) => std::path::absolute(given).map_err(|source| StackError::read(given, source))?,
-        None => source.folder().join(BUILD_DIR),
+        None => beside(source.folder()),
     };
     let mut reader = Reader {
         file: &source.file,
@@ -101,6 +104,12 @@ pub(super) fn read(source: &Source, build_dir: Option<&Path>) -> Result<Vec<Aske
         reader.add(table, &base, uses)?;
     }
     Ok(reader.asked)
+}
+
+/// Where the environments of a file in `folder` are. One that was put to exported layers has them around it.
+fn beside(folder: &Path) -> PathBuf {
+    let build = folder.join(BUILD_DIR);
+    if !build.exists() && folder.join(EXPORTED).is_dir() { folder.to_path_buf() } else { build }
 }
 
 fn is_here(table: &Table) -> bool {

@@ -377,6 +377,10 @@ fn what_venvstacks_has_built_is_read_in_its_order() {
     let exported = scanned(folder.path(), &["venvstacks.toml", "--build-dir", "exported"]);
     let path = folder.path().canonicalize().unwrap().join("exported/framework-b@7");
     assert_eq!(exported["layers"][2]["path"], json!(path));
+    // The file may lie among them.
+    fs::create_dir(folder.path().join("exported/__venvstacks__")).unwrap();
+    fs::copy(folder.path().join("venvstacks.toml"), folder.path().join("exported/venvstacks.toml")).unwrap();
+    assert_eq!(scanned(folder.path(), &["exported"])["layers"], exported["layers"]);
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub struct Which {
     /// A stack.toml, a venvstacks.toml, or a folder that holds one of them
     #[arg(value_name = "STACK")]
     path: PathBuf,
-    /// Where venvstacks has built the environments (default: _build beside its venvstacks.toml)
+    /// Where venvstacks has built the environments (default: _build beside its venvstacks.toml; the file's folder if it has exported there)
     #[arg(long, value_name = "FOLDER")]
     build_dir: Option<PathBuf>,
 }

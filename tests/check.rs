@@ -14,6 +14,14 @@ fn dlcast(arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), told(&output))
 }
 
+/// The same with nothing else in PATH.
+fn dlcast_beside(programs: &Path, arguments: &[&str]) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dlcast"));
+    command.env_remove("LD_LIBRARY_PATH").env_remove("LD_PRELOAD").env("PATH", programs);
+    let output = command.args(arguments).output().unwrap();
+    (output.status.code().unwrap(), told(&output))
+}
+
 fn cc(arguments: &[&str]) {
     let output = Command::new("cc").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", told(&output));
@@ -130,6 +138,45 @@ fn a_layer_that_is_not_used_is_named() {
         (&"missing".into(), &"app".into(), &().into())
     );
     assert_eq!((&one["has"][0]["layer"], &one["has"][0]["state"]), (&"fw".into(), &"not used".into()));
+}
+
+#[test]
+fn what_is_the_hosts_or_shadowed_or_hidden_is_told_and_a_problem_where_one_asks() {
+    let made = Made::new("\"fw\"");
+    let text = |name: &str| made.path(name).display().to_string();
+    // A library that every host with glibc has, and Python has not loaded.
+    let host = "libmemusage.so";
+    let (own, ext) = (format!("fw/{SITE}/pkg/{host}"), format!("app/{SITE}/pkg/trapped.abi3.so"));
+    cc(&["-shared", "-fPIC", "-o", &text(&own), &text("b.c"), &format!("-Wl,-soname,{host}")]);
+    cc(&["-shared", "-fPIC", "-o", &text(&ext), &text("ext.c"), "-Wl,--no-as-needed", &text(&own)]);
+    // And one of the app's own in front of the framework's.
+    let above = format!("app/{SITE}/pkg/libdlcastb.so.1");
+    cc(&["-shared", "-fPIC", "-o", &text(&above), &text("main.c"), "-Wl,-soname,libdlcastb.so.1"]);
+    std::fs::create_dir(made.path("tools")).unwrap();
+    cc(&["-o", &text("tools/tool"), &text("main.c"), "-Wl,--no-as-needed", &text(&own)]);
+    let check = |more: &[&str]| {
+        let stack = text("stack.toml");
+        let arguments = [&["layers", "check", &stack], more].concat();
+        dlcast_beside(&made.path("tools"), &arguments)
+    };
+
+    let (code, said) = check(&[]);
+    assert_eq!(code, 1, "{said}");
+    has(&said, &["problem: libmemusage.so is the host's as the stack is now: ", "way out: layer `fw` has it ("]);
+    made.link();
+    let (code, said) = check(&[]);
+    assert_eq!(code, 0, "{said}");
+    has(
+        &said,
+        &[
+            "warning: libmemusage.so is the host's without links and wrapper: ",
+            "shadowed: libdlcastb.so.1 in `app`: lib/python3.11/site-packages/pkg/libdlcastb.so.1 of `app` hides the different ",
+            "warning: links of `fw` hide libraries of the host from programs that inherit LD_LIBRARY_PATH\n  libmemusage.so for ",
+            &format!(": {}\n", text("tools/tool")),
+            "\nno problem, 3 warnings",
+        ],
+    );
+    assert_eq!(check(&["--strict"]).0, 1);
 }
 
 #[test]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
+import environments
 import job
 import packages
 import pytest
@@ -172,6 +174,22 @@ def test_dlcast_itself_gets_the_mpi_of_its_layer():
     mpi4py = pair("mpi4py")
     code = f"{ACTIVATE}{MPI}import dlcast\ndlcast.import_global('mpi4py.util')\n{ACTIVATE}"
     assert under_mpich(mpi4py, code) == [[4, str(mpi4py.provider / "lib" / "libmpi.so.12")]] * 4
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"), [("mlx", "libmlx.so"), ("tbb4py", "libtbb.so.12"), ("mpi4py", "libmpi.so.12")]
+)
+def test_check_tells_what_links_cure(name, needs):
+    def check(stack: Path) -> subprocess.CompletedProcess[str]:
+        command = [environments.COMMAND, "layers", "check", stack]
+        return subprocess.run(command, env=packages.environment(), capture_output=True, text=True, timeout=60)
+
+    before, after = check(pair(name).stack), check(pair(name, linked=True).stack)
+    assert before.returncode == 1
+    assert f"problem: {needs} is not found as the stack is now\n" in before.stdout
+    assert "way out: layer `provider` has it (" in before.stdout
+    # What is left, such as the module for another MPI, is no business of these two.
+    assert f"problem: {needs} " not in after.stdout
 
 
 def test_links_and_the_wrapper_serve_mlx():

@@ -186,6 +186,21 @@ fn what_it_says_is_there_for_programs_too() {
 }
 
 #[test]
+fn of_a_layer_for_macos_it_says_that_libraries_are_not_read() {
+    let made = Made::new();
+    fs::write(made.path("fw/lib/libpython3.11.dylib"), "").unwrap();
+    let expected = "no links, as Mach-O is not read, bin/python wrapped\n";
+    assert_eq!(made.good(&[]), format!("app: {expected}fw: {expected}"));
+    for layer in ["app", "fw"] {
+        let text = fs::read_to_string(made.path(&format!("{layer}/bin/python"))).unwrap();
+        assert!(text.contains("export DYLD_LIBRARY_PATH="), "{text}");
+        assert!(!made.path(&format!("{layer}/share/venv/dynlib/libfw.so")).exists());
+    }
+    let said: serde_json::Value = serde_json::from_str(&made.good(&["--json"])).unwrap();
+    assert_eq!((&said["layers"][0]["links"], &said["layers"][0]["python"]), (&().into(), &"unchanged".into()));
+}
+
+#[test]
 fn a_layer_as_venvstacks_left_it_is_taken_over() {
     let (made, plain) = (Made::of_venvstacks(), Made::new());
     let said = made.good(&[]);

@@ -195,9 +195,6 @@ impl Search {
     /// The first hit in the first `count` folders; none at all where it is not certain what the loader would do.
     fn first(&self, count: usize, name: &CStr) -> Option<Option<Hit>> {
         for folder in self.folders().take(count) {
-            if folder.to_bytes().first() != Some(&b'/') {
-                return None;
-            }
             for variant in VARIANTS {
                 if exists(&Path::join(folder.to_bytes(), variant.to_bytes())?) {
                     return None;
@@ -206,6 +203,8 @@ impl Search {
             let path = Path::join(folder.to_bytes(), name.to_bytes())?;
             match candidate(&path) {
                 Candidate::Missing => {}
+                // An empty entry of LD_LIBRARY_PATH looks like `.`, and makes another path of it: the loader says which.
+                Candidate::Library(_) if folder.to_bytes().first() != Some(&b'/') => return None,
                 Candidate::Library(identity) => return Some(Some(Hit { path, identity })),
                 Candidate::Odd => return None,
             }

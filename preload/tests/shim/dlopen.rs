@@ -95,14 +95,34 @@ fn the_search_path_of_the_environment_comes_before_a_runpath() {
 }
 
 #[test]
-fn a_relative_folder_in_the_search_path_is_left_to_the_loader() {
+fn what_a_relative_folder_of_the_search_path_has_is_left_to_the_loader() {
     let stage = Stage::new();
     stage.driver(&["-Wl,-rpath,@/far", NEW]);
     stage.library("far/libx.so", 7, &[]);
     stage.library("libx.so", 8, &[]);
-    for path in ["LD_LIBRARY_PATH=:@/none", "LD_LIBRARY_PATH=."] {
+    for path in ["LD_LIBRARY_PATH=:@/none", "LD_LIBRARY_PATH=@/none:", "LD_LIBRARY_PATH=."] {
         let (_, log) = stage.both(&format!("{path} ./driver init open n libx.so objects fini"));
         assert_eq!(told(&log), ["opening libx.so local"]);
+    }
+}
+
+/// Launchers leave them behind: `LD_LIBRARY_PATH=/opt/mpi/lib:$LD_LIBRARY_PATH`.
+#[test]
+fn a_relative_folder_of_the_search_path_that_has_nothing_is_passed_by() {
+    let stage = Stage::new();
+    stage.driver(&["-Wl,-rpath,@/far", NEW]);
+    stage.library("far/libx.so", 7, &[]);
+    stage.library("none/liby.so", 8, &[]);
+    for path in ["@/none:", ":@/none", ".:@/none", "nowhere:@/none"] {
+        let words = "./driver init open n libx.so open n liby.so open l libz.so.1 call value objects fini";
+        let (output, log) = stage.both(&format!("LD_LIBRARY_PATH={path} {words}"));
+        assert!(output.contains("libx.so: @/far/libx.so\n"), "{output}");
+        assert_eq!(
+            told(&log)[..2],
+            ["opened @/far/libx.so local waits", "opened @/none/liby.so local waits"],
+            "{path}"
+        );
+        assert!(told(&log)[2].starts_with("opened /") && told(&log)[2].ends_with(" waits"), "{path}: {log:?}");
     }
 }
 

@@ -57,6 +57,12 @@ impl Launcher {
         status == wanted || wanted != 0 && of_others.split(',').any(|other| other == status.to_string())
     }
 
+    /// What is left of the complaints of a job without lines that are known to be the launcher's own.
+    pub fn without_its_own(&self, stderr: &str) -> String {
+        let Some(own) = self.quirk("DLCAST_TEST_LAUNCHER_SAYS") else { return stderr.to_owned() };
+        stderr.split_inclusive('\n').filter(|line| !(line.starts_with('[') && line.contains(&own))).collect()
+    }
+
     /// The command line of a case; `folder` is its own and goes away with everything in it.
     pub fn command(&self, case: &Case, ranks: u32, folder: &Path) -> Result<Command, Failed> {
         let program = match case.program.split_once('.') {

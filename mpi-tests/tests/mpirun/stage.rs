@@ -85,7 +85,8 @@ impl Stage {
 
     /// Runs a command in the folder.
     pub fn run(&self, words: &[&str]) -> Outcome {
-        let outcome = run::run(&mut self.command(words), LIMIT, self.folder.path()).unwrap();
+        let mut outcome = run::run(&mut self.command(words), LIMIT, self.folder.path()).unwrap();
+        outcome.stderr = self.launcher.without_its_own(&outcome.stderr);
         assert!(outcome.status.is_some(), "{words:?}: still running after {LIMIT:?}\n{}", outcome.stderr);
         outcome
     }

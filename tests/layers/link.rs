@@ -65,6 +65,18 @@ impl Made {
         made
     }
 
+    /// The same with a Python that is in the layer below, where both were moved to together.
+    fn moved() -> Made {
+        let made = Made::new();
+        fs::remove_file(made.path("fw/pyvenv.cfg")).unwrap();
+        fs::remove_file(made.path("fw/bin/python3.11")).unwrap();
+        fs::copy("/bin/bash", made.path("fw/bin/python3.11")).unwrap();
+        fs::remove_file(made.path("app/bin/python3.11")).unwrap();
+        symlink("../../fw/bin/python3.11", made.path("app/bin/python3.11")).unwrap();
+        fs::write(made.path("app/pyvenv.cfg"), "home = /gone/fw/bin\n").unwrap();
+        made
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.folder.path().canonicalize().unwrap().join(name)
     }
@@ -105,7 +117,9 @@ impl Made {
             let links = links.map(|entry| entry.unwrap());
             links.map(|link| (link.file_name().into_string().unwrap(), fs::read_link(link.path()).unwrap())).collect()
         });
-        State { started, links }
+        let home = fs::read_to_string(self.path(&format!("{layer}/pyvenv.cfg"))).ok();
+        let home = home.map(|text| text.replace(self.path("").to_str().unwrap(), "/"));
+        State { started, links, home }
     }
 
     /// Everything there is, and when it was changed last.
@@ -127,6 +141,7 @@ impl Made {
 struct State {
     started: [String; 3],
     links: Option<BTreeMap<String, PathBuf>>,
+    home: Option<String>,
 }
 
 #[test]
@@ -232,6 +247,7 @@ fn killed_anywhere(make: impl Fn() -> Made) {
                 let (state, old, new) = (&state[layer], &old[layer], &new[layer]);
                 let told = || format!("before {call} {at}: {state:?}");
                 assert!([&old.links, &new.links].contains(&&state.links), "{}", told());
+                assert!([&old.home, &new.home].contains(&&state.home), "{}", told());
                 assert!([&old.started, &new.started].contains(&&state.started), "{}", told());
                 // A wrapper is never there without the links that it leads to.
                 assert!(state.started == old.started || state.links == new.links, "{}", told());
@@ -257,7 +273,11 @@ fn killed_anywhere(make: impl Fn() -> Made) {
 
 #[test]
 fn a_first_run_that_is_killed_leaves_each_layer_as_it_was_or_linked() {
-    killed_anywhere(Made::new);
+    // A wrapper is never there before the home, without which it starts nothing.
+    killed_anywhere(Made::moved);
+    let made = Made::moved();
+    made.good(&[]);
+    assert_eq!(made.state("app").home.as_deref(), Some("home = /fw/bin\n"));
 }
 
 #[test]

@@ -10,8 +10,17 @@ from pathlib import Path
 from venvstacks import cli, stacks
 
 NAME = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-# Of the standard library, what no layer needs. A sitecustomize would come before those of the layers.
-LEFT_OUT = ("__pycache__", "config-*", "*-packages", "idlelib", "sitecustomize.py", "test")
+# Of the standard library, what no layer needs. Of a distribution's Python, a sitecustomize would come before
+# those of the layers, and the mark that it is managed elsewhere would keep venvstacks out.
+LEFT_OUT = (
+    "*-packages",
+    "EXTERNALLY-MANAGED",
+    "__pycache__",
+    "config-*",
+    "idlelib",
+    "sitecustomize.py",
+    "test",
+)
 
 
 def install(folder: Path, request: str) -> Path:

@@ -5,6 +5,7 @@
 //! parsing it. This does not open the library, does not look for what it needs, and does not judge its code: a constructor that
 //! crashes is the library's own. `elf` is the only user of the crate `object`.
 
+mod blocks;
 mod dynamic;
 mod error;
 mod hash;
@@ -14,6 +15,7 @@ mod kind;
 mod machine;
 mod notes;
 mod outline;
+mod python;
 mod relocs;
 mod symbols;
 mod tables;
@@ -22,10 +24,9 @@ mod tests;
 mod versions;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use object::elf;
-use object::read::{ReadCache, ReadRef};
+use object::read::ReadRef;
 
 pub use error::ElfError;
 use image::Image;
@@ -78,15 +79,12 @@ fn library(elf: Elf) -> Result<Elf, ElfError> {
 }
 
 /// Reads a shared library from a file and checks it. Only the headers and tables are read, not the content, and never more than
-/// the file has. Moves the file's position.
+/// the file has; of a file of any size no more than some dozens of megabytes are in memory.
 ///
 /// # Errors
 ///
 /// As [`read`], and [`ElfError::NotAFile`] for a folder, a device or a pipe.
 pub fn read_file(file: &File) -> Result<Elf, ElfError> {
-    if !file.metadata().is_ok_and(|meta| meta.is_file()) {
-        return Err(ElfError::NotAFile);
-    }
     library(read_any_file(file)?)
 }
 
@@ -96,10 +94,7 @@ pub fn read_file(file: &File) -> Result<Elf, ElfError> {
 ///
 /// As [`read_any`].
 pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
-    // A small file may as well be cached whole.
-    let large = file.metadata().is_ok_and(|meta| meta.len() >= 4 << 20);
-    let direct = if large { Some(file as &dyn FileExt) } else { None };
-    check(Image::of_file(&ReadCache::new(file), direct)?)
+    check(image(file)?)
 }
 
 /// The loader that a program of this machine asks for: `/lib64/ld-linux-x86-64.so.2`, say; none where it is static.
@@ -108,7 +103,14 @@ pub fn read_any_file(file: &File) -> Result<Elf, ElfError> {
 ///
 /// [`ElfError`] for what is no ELF file of this machine. Only the headers are looked at.
 pub fn interpreter(file: &File) -> Result<Option<String>, ElfError> {
-    headers::interpreter(&Image::new(&ReadCache::new(file))?)
+    headers::interpreter(&image(file)?)
+}
+
+fn image(file: &File) -> Result<Image<'_, &'static [u8]>, ElfError> {
+    match file.metadata() {
+        Ok(meta) if meta.is_file() => Ok(Image::of_file(file, meta.len())),
+        _ => Err(ElfError::NotAFile),
+    }
 }
 
 /// Reads a shared library or a dynamically linked program, whose needs are of interest too. [`Elf::kind`] tells which.

@@ -1,21 +1,28 @@
 //! Whether two files have the same content. Read side by side: where they differ, they mostly do so early.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 const BUFFER: usize = 128 << 10;
+
+/// More than a library has. Two files of holes can be of any size, and are the same until the end.
+const MOST: u64 = 1 << 34;
 
 /// Compares the content of two files.
 ///
 /// # Errors
 ///
-/// What opening or reading them fails with.
+/// What opening or reading them fails with; and files of one size that are larger than libraries are.
 pub fn same(one: &Path, other: &Path) -> io::Result<bool> {
     let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
     let (mut one, mut other) = (open(one)?, open(other)?);
-    if one.get_ref().metadata()?.len() != other.get_ref().metadata()?.len() {
+    let length = one.get_ref().metadata()?.len();
+    if length != other.get_ref().metadata()?.len() {
         return Ok(false);
+    }
+    if length > MOST {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, "larger than any library"));
     }
     loop {
         let (left, right) = (one.fill_buf()?, other.fill_buf()?);
@@ -52,5 +59,16 @@ mod tests {
         fs::write(path("other"), &long[1..]).unwrap();
         assert!(!same(&path("one"), &path("other")).unwrap());
         assert!(same(&path("one"), &path("none")).is_err());
+    }
+
+    #[test]
+    fn files_of_holes_are_not_read_to_their_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["one", "other"] {
+            File::create(path(name)).unwrap().set_len(1 << 43).unwrap();
+        }
+        let error = same(&path("one"), &path("other")).unwrap_err();
+        assert_eq!(error.to_string(), "larger than any library");
     }
 }

@@ -81,7 +81,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("clap", &["cli/", "main.rs"]),
     ("gethostname", &["session/attach.rs"]),
     ("serde_json", &["capi/", "cli/", "layers/plan.rs", "layers/venvstacks.rs", "session/program.rs"]),
-    ("memchr", &["layers/elf/outline.rs"]),
+    ("memchr", &["layers/elf/python.rs"]),
     ("toml", &["layers/stack/source.rs"]),
     ("libc", &["comm/mpi/", "host/", "intercept/", "request.rs"]),
     ("blake3", &["plan.rs", "host/digest.rs", "host/code.rs", "session/register.rs"]),

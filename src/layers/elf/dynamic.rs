@@ -18,6 +18,8 @@ const LONGEST_NAME: u64 = 4096;
 const MOST_ENTRIES: u64 = 1 << 13;
 /// More bytes than the names of what a library needs have; entries may name one long string again and again.
 const MOST_NAMES: usize = 1 << 20;
+/// More bytes than a library's names have. A file of holes can claim any number, and reading them would take hours.
+const MOST_STRINGS: u64 = 1 << 30;
 /// Longer search paths than this are no search paths.
 const LONGEST_PATH: u64 = 1 << 16;
 
@@ -86,6 +88,9 @@ pub fn read<'d, R: ReadRef<'d>>(image: &Image<R>, parts: &Parts) -> Result<Dynam
     let Some(strings) = image.in_file(address, size) else {
         return Err(damaged("DT_STRTAB", "is outside of the loaded segments"));
     };
+    if strings.size > MOST_STRINGS {
+        return Err(damaged("DT_STRTAB", "is larger than the names of a library"));
+    }
     image.hold(strings)?;
     // With this every string that begins in the table ends in it.
     if image.record::<u8>(strings.offset + size - 1)? != 0 {
@@ -241,17 +246,6 @@ impl Dynamic {
             return Err(damaged(tag, "is too long"));
         }
         Ok(String::from_utf8_lossy(&text).into_owned())
-    }
-
-    /// The first bytes of the symbol name at `offset`, as many as fit into `into`; the rest of `into` stays.
-    pub fn start_of_name<'d, R: ReadRef<'d>>(
-        &self,
-        image: &Image<R>,
-        offset: u64,
-        into: &mut [u8],
-    ) -> Result<(), ElfError> {
-        let have = self.strings.size.saturating_sub(offset).min(into.len() as u64);
-        image.copy(self.strings.offset + offset, &mut into[..have as usize])
     }
 
     /// The symbol name at `offset`.

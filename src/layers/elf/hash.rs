@@ -10,13 +10,11 @@ use object::read::ReadRef;
 use super::dynamic::Dynamic;
 use super::error::ElfError;
 use super::image::{Extent, Image};
+use super::symbols::MOST;
 
 type Word = U32<NE>;
 
 const WORD: u64 = 4;
-
-/// More symbols than a library exports; a file of holes can claim any number, and costs nobody anything.
-const MOST: u64 = 1 << 24;
 
 const fn damaged(why: &'static str) -> ElfError {
     ElfError::Hash { why }
@@ -101,8 +99,8 @@ fn sysv<'d, R: ReadRef<'d>>(image: &Image<R>, address: u64) -> Result<(u64, u64)
         return Err(TOO_MANY);
     }
     let whole = Extent { offset: table.offset + head_size, size: size - head_size };
-    let mut starts = Vec::new();
-    let mut next = Vec::new();
+    let mut starts = Vec::with_capacity(buckets as usize);
+    let mut next = Vec::with_capacity(count as usize);
     image.each(whole, |index, entry: &Word| {
         let entry = entry.get(NE);
         if entry >= count && entry != 0 {

@@ -19,6 +19,8 @@ const SECTION_TABLE: &str = "the table of section headers";
 
 /// More program headers than a linker ever writes; ld.so puts them on its stack.
 const MOST_SEGMENTS: u16 = 1024;
+/// More section headers than a linker ever writes into a library; the bound keeps a file of holes from being read for hours.
+const MOST_SECTIONS: u64 = 1 << 20;
 /// More address space than a library can ask for; the bound keeps sums of sizes from wrapping.
 const MOST_MEMORY: u64 = 1 << 40;
 /// More than a thread can be given.
@@ -182,6 +184,9 @@ fn sections<'d, R: ReadRef<'d>>(image: &Image<R>, header: &Header) -> Result<(),
         let first: Section = image.record(offset)?;
         size = first.sh_size.get(NE).saturating_mul(size);
         inside(image, SECTION_TABLE, offset.saturating_add(size))?;
+        if size / size_of::<Section>() as u64 > MOST_SECTIONS {
+            return Err(ElfError::Header { why: "more section headers than a library has" });
+        }
     }
     image.each(Extent { offset, size }, |_, section: &Section| {
         let kind = section.sh_type.get(NE);

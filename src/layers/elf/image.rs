@@ -10,15 +10,16 @@ use object::elf::{self, ProgramFlags};
 use object::pod::{self, Pod};
 use object::read::ReadRef;
 
+use super::blocks::Blocks;
 use super::error::ElfError;
 
-/// Reads go by whole blocks of the file, so that a cache behind them never holds more than the file, whatever the tables claim.
+/// Reads go by whole blocks of the file.
 const BLOCK: u64 = 1 << 16;
 
 /// The blocks of a file of which little is read.
 const SMALL_BLOCK: u64 = 1 << 12;
 
-/// From here on a table is read past the cache.
+/// From here on a table is read past the blocks that are kept.
 const LARGE: u64 = 1 << 20;
 
 /// The longest string table that is held in memory.
@@ -58,11 +59,9 @@ impl Extent {
 /// The file and its loaded segments.
 pub struct Image<'f, R> {
     data: R,
-    /// Tables of many megabytes are read from here, past the cache, which would keep them.
-    file: Option<&'f dyn FileExt>,
-    /// What is read at once.
-    block: u64,
-    /// From this size on a table is read past the cache.
+    /// Where it is a file, which is not in memory, what was read of it.
+    file: Option<Blocks<'f>>,
+    /// From this size on a table is read past the blocks that are kept.
     large: u64,
     /// A piece that is asked for again and again.
     held: OnceCell<(Extent, Vec<u8>)>,
@@ -74,22 +73,29 @@ pub struct Image<'f, R> {
     pub tables: Vec<Extent>,
 }
 
-impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
-    /// An image without segments, good for reading the headers.
-    pub fn new(data: R) -> Result<Self, ElfError> {
-        let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
-        let (file, block, large, held) = (None, BLOCK, LARGE, OnceCell::new());
-        Ok(Image { data, file, block, large, held, len, loads: Vec::new(), tables: Vec::new() })
-    }
-
-    /// The same, with large tables read from the file that `data` is of.
-    pub fn of_file(data: R, file: Option<&'f dyn FileExt>) -> Result<Self, ElfError> {
-        Ok(Image { file, ..Image::new(data)? })
+impl<'f> Image<'f, &'static [u8]> {
+    /// The same for a file of `len` bytes, of which little is held in memory at a time.
+    pub fn of_file(file: &'f dyn FileExt, len: u64) -> Self {
+        Self::of_blocks(Blocks::new(file, len, BLOCK), len, LARGE)
     }
 
     /// The same for a file of which only headers and a few names are read.
-    pub fn of_names(data: R, file: &'f dyn FileExt) -> Result<Self, ElfError> {
-        Ok(Image { block: SMALL_BLOCK, large: SMALL_BLOCK, ..Image::of_file(data, Some(file))? })
+    pub fn of_names(file: &'f dyn FileExt, len: u64) -> Self {
+        Self::of_blocks(Blocks::new(file, len, SMALL_BLOCK), len, SMALL_BLOCK)
+    }
+
+    fn of_blocks(blocks: Blocks<'f>, len: u64, large: u64) -> Self {
+        let (file, held) = (Some(blocks), OnceCell::new());
+        Image { data: &[], file, large, held, len, loads: Vec::new(), tables: Vec::new() }
+    }
+}
+
+impl<'d, R: ReadRef<'d>> Image<'_, R> {
+    /// An image without segments, good for reading the headers.
+    pub fn new(data: R) -> Result<Self, ElfError> {
+        let len = data.len().map_err(|()| ElfError::Unreadable { offset: 0, size: 0 })?;
+        let (file, large, held) = (None, LARGE, OnceCell::new());
+        Ok(Image { data, file, large, held, len, loads: Vec::new(), tables: Vec::new() })
     }
 
     /// Where the `size` bytes at `address` are in the file. None unless all of them come from the file, readable.
@@ -153,9 +159,9 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
 
     /// Reads a piece in one go, for as long as the image lives, where little is read otherwise.
     pub fn hold(&self, extent: Extent) -> Result<(), ElfError> {
-        if self.block == SMALL_BLOCK && extent.size <= MOST_HELD && self.held.get().is_none() {
+        if self.large == SMALL_BLOCK && extent.size <= MOST_HELD && self.held.get().is_none() {
             let mut bytes = vec![0; extent.size as usize];
-            self.read_past(self.file, extent.offset, &mut bytes)?;
+            self.read_past(extent.offset, &mut bytes)?;
             // Nobody else can have set it meanwhile.
             let _set = self.held.set((extent, bytes));
         }
@@ -169,11 +175,10 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
         bytes.get(start as usize..start.checked_add(size)? as usize)
     }
 
-    /// Fills `into` from the file behind the cache, if there is one.
-    fn read_past(&self, file: Option<&dyn FileExt>, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
-        let size = into.len() as u64;
-        match file {
-            Some(file) => file.read_exact_at(into, offset).map_err(|_| ElfError::Unreadable { offset, size }),
+    /// Fills `into` from the file itself, past what is kept of it.
+    fn read_past(&self, offset: u64, into: &mut [u8]) -> Result<(), ElfError> {
+        match &self.file {
+            Some(blocks) => blocks.read(offset, into),
             None => self.copy(offset, into),
         }
     }
@@ -185,26 +190,14 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             into.copy_from_slice(held);
             return Ok(());
         }
-        let failed = ElfError::Unreadable { offset, size };
-        let mut at = offset;
-        let mut rest = into;
-        while !rest.is_empty() {
-            let start = at - at % self.block;
-            let size = self.block.min(self.len.saturating_sub(start));
-            let block = self.data.read_bytes_at(start, size).ok();
-            let Some(part) = block.and_then(|block| block.get((at - start) as usize..)) else {
-                return Err(failed);
-            };
-            let count = part.len().min(rest.len());
-            if count == 0 {
-                return Err(failed);
+        match &self.file {
+            Some(blocks) => blocks.copy(offset, into),
+            None => {
+                let bytes = self.data.read_bytes_at(offset, size);
+                into.copy_from_slice(bytes.map_err(|()| ElfError::Unreadable { offset, size })?);
+                Ok(())
             }
-            let (now, later) = rest.split_at_mut(count);
-            now.copy_from_slice(&part[..count]);
-            rest = later;
-            at += count as u64;
         }
-        Ok(())
     }
 
     /// Calls `visit` with one part of `extent` after the other until it answers false. Each begins with the last `overlap` bytes of the
@@ -218,7 +211,7 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             let offset = extent.offset + start;
             match self.held(offset, part.len() as u64) {
                 Some(held) => part.copy_from_slice(held),
-                None => self.read_past(self.file, offset, part)?,
+                None => self.read_past(offset, part)?,
             }
             done = start + part.len() as u64;
             if !visit(part) {
@@ -248,9 +241,9 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
         mut visit: impl FnMut(u64, &T) -> Result<bool, ElfError>,
     ) -> Result<(), ElfError> {
         let size = size_of::<T>() as u64;
-        let past_cache = self.file.filter(|_| extent.size >= self.large);
+        let large = self.file.as_ref().filter(|_| extent.size >= self.large);
         // Some tables end before the extent does.
-        let chunk = if past_cache.is_some() { 4 * self.block } else { BLOCK } / size;
+        let chunk = large.map_or(BLOCK, |blocks| 4 * blocks.size) / size;
         let count = extent.size / size;
         let mut bytes = vec![0; (chunk.min(count) * size) as usize];
         let mut index = 0;
@@ -260,7 +253,8 @@ impl<'d, 'f, R: ReadRef<'d>> Image<'f, R> {
             let bytes = &mut bytes[..(records * size) as usize];
             match self.held(offset, bytes.len() as u64) {
                 Some(held) => bytes.copy_from_slice(held),
-                None => self.read_past(past_cache, offset, bytes)?,
+                None if large.is_some() => self.read_past(offset, bytes)?,
+                None => self.copy(offset, bytes)?,
             }
             let records = pod::slice_from_all_bytes::<T>(bytes).map_err(|()| ElfError::Unreadable { offset, size })?;
             for record in records {

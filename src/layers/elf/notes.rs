@@ -8,17 +8,18 @@ use object::read::elf::NoteIterator;
 use super::error::ElfError;
 use super::image::{Extent, Image};
 
-/// More notes than a library has; they are read in one piece.
+/// More bytes of notes than a library has; each segment of them is read in one piece.
 const MOST: u64 = 1 << 20;
 
 /// The build id, if there is one. Every note must be whole, since ld.so goes by the sizes that they give.
 pub fn build_id<'d, R: ReadRef<'d>>(image: &Image<R>, notes: &[(Extent, u64)]) -> Result<Option<Vec<u8>>, ElfError> {
     let damaged = ElfError::Header { why: "a note that is not whole" };
+    let size = notes.iter().fold(0, |size: u64, (extent, _)| size.saturating_add(extent.size));
+    if size > MOST {
+        return Err(ElfError::Header { why: "more notes than a library has" });
+    }
     let mut build_id = None;
     for (extent, align) in notes {
-        if extent.size > MOST {
-            return Err(damaged);
-        }
         let mut bytes = vec![0; extent.size as usize];
         image.copy(extent.offset, &mut bytes)?;
         let Ok(mut notes) = NoteIterator::<FileHeader64<NE>>::new(NE, *align, &bytes) else {

@@ -5,16 +5,15 @@
 
 use std::cell::Cell;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
-use memchr::memmem;
 use object::elf;
-use object::read::{ReadCache, ReadRef};
+use object::read::ReadRef;
 
 use super::dynamic::{self, Dynamic};
 use super::image::Image;
-use super::{Elf, ElfError, Kind, hash, headers, notes, symbols};
+use super::{Elf, ElfError, Kind, hash, headers, notes, python, symbols};
 
 /// What a library or a program of this machine says of itself. `len` is the length of the file; `read` is told how many bytes of it
 /// were read.
@@ -23,15 +22,13 @@ use super::{Elf, ElfError, Kind, hash, headers, notes, symbols};
 ///
 /// [`ElfError`] for what is no ELF file of this machine, and for damage to what is looked at.
 pub fn outline(file: &File, len: u64, read: &mut u64) -> Result<Elf, ElfError> {
-    let bytes = Cell::new(0);
-    let counted = Counted { file, len, at: 0, bytes: &bytes };
-    let cache = ReadCache::new(counted);
-    let result = Image::of_names(&cache, &counted).and_then(of_image);
-    *read += bytes.get();
+    let counted = Counted { file, bytes: Cell::new(0) };
+    let result = of_image(Image::of_names(&counted, len));
+    *read += counted.bytes.get();
     result
 }
 
-pub(super) fn of_image<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, ElfError> {
+fn of_image<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, ElfError> {
     let parts = headers::read_segments(&mut image)?;
     let build_id = notes::build_id(&image, &parts.notes)?;
     let static_program = Elf {
@@ -63,36 +60,21 @@ pub(super) fn of_image<'d, R: ReadRef<'d>>(mut image: Image<R>) -> Result<Elf, E
     Ok(elf)
 }
 
-/// More bytes than a library's names have. A file of holes can claim any number, and reading them would take hours.
-const MOST_NAMES: u64 = 1 << 30;
-
 /// Where no name has Python's words in it, no symbol has: the names are read faster than the symbols.
 fn python_init<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<Option<String>, ElfError> {
-    if dynamic.strings.size > MOST_NAMES {
-        return Err(ElfError::Dynamic { tag: "DT_STRTAB", why: "is larger than the names of a library" });
-    }
-    let words = symbols::PYTHON_WORDS.map(memmem::Finder::new);
-    let longest = symbols::PYTHON_WORDS.iter().map(|word| word.len()).max().unwrap_or_default();
-    let mut found = false;
-    image.parts(dynamic.strings, longest as u64, |part| {
-        found = words.iter().any(|word| word.find(part).is_some());
-        !found
-    })?;
-    if !found {
+    let names = python::names(image, dynamic)?;
+    if names.is_empty() {
         return Ok(None);
     }
     // What is exported is found by its hash. Relocations may name more symbols, but those are not for others.
     let (count, _) = hash::check(image, dynamic)?;
-    symbols::python_init(image, dynamic, count)
+    symbols::python_init(image, dynamic, count, &names)
 }
 
-/// A file that is read by position, and counts what is read of it.
-#[derive(Clone, Copy)]
+/// A file that counts what is read of it.
 struct Counted<'f> {
     file: &'f File,
-    len: u64,
-    at: u64,
-    bytes: &'f Cell<u64>,
+    bytes: Cell<u64>,
 }
 
 impl FileExt for Counted<'_> {
@@ -104,25 +86,5 @@ impl FileExt for Counted<'_> {
 
     fn write_at(&self, _: &[u8], _: u64) -> io::Result<usize> {
         Err(ErrorKind::Unsupported.into())
-    }
-}
-
-impl Read for Counted<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let count = self.read_at(into, self.at)?;
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Seek for Counted<'_> {
-    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
-        let at = match to {
-            SeekFrom::Start(at) => Some(at),
-            SeekFrom::End(by) => self.len.checked_add_signed(by),
-            SeekFrom::Current(by) => self.at.checked_add_signed(by),
-        };
-        self.at = at.ok_or(ErrorKind::InvalidInput)?;
-        Ok(self.at)
     }
 }

@@ -10,6 +10,7 @@ use super::dynamic::Dynamic;
 use super::error::ElfError;
 use super::headers::Parts;
 use super::image::{Extent, Image};
+use super::python::{self, Names};
 use super::relocs::Uses;
 
 /// What the check of the symbols found.
@@ -23,12 +24,8 @@ pub struct Symbols {
     pub versions_place: Option<Extent>,
 }
 
-/// How an extension module's entry point begins (PEP 489, PEP 793); with a U where the module's name is not ASCII.
-const PYTHON: [&[u8]; 4] = [b"PyInit_", b"PyModExport_", b"PyInitU_", b"PyModExportU_"];
-/// What all of them have in them.
-pub const PYTHON_WORDS: [&[u8]; 2] = [b"PyInit", b"PyModExport"];
-/// The longest of them.
-const PYTHON_LONGEST: usize = 13;
+/// More symbols than a library has; a file of holes can claim any number, and costs nobody anything.
+pub const MOST: u64 = 1 << 24;
 
 /// The places of both tables in memory, for `count` symbols.
 pub fn places<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, count: u64) -> Result<Symbols, ElfError> {
@@ -41,6 +38,9 @@ pub fn places<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, count: u6
         return Err(ElfError::Dynamic { tag: "DT_SYMENT", why: "is not the size of a symbol" });
     }
     symbols.place = Some(place(image, ("DT_SYMTAB", address), count, size)?);
+    if count > MOST {
+        return Err(ElfError::Dynamic { tag: "DT_SYMTAB", why: "has more symbols than a library" });
+    }
     if let Some(address) = dynamic.value(elf::DT_VERSYM) {
         symbols.versions_place = Some(place(image, ("DT_VERSYM", address), count, 2)?);
     }
@@ -70,6 +70,7 @@ pub fn check<'d, R: ReadRef<'d>>(
     uses: &Uses,
     symbols: &mut Symbols,
 ) -> Result<(), ElfError> {
+    let names = python::names(image, dynamic)?;
     if let Some(extent) = in_file(image, symbols.versions_place) {
         image.each(extent, |index, version: &Versym<NE>| {
             let number = version.0.get(NE).0 & elf::VERSYM_VERSION;
@@ -90,7 +91,7 @@ pub fn check<'d, R: ReadRef<'d>>(
             return Err(ElfError::Symbol { index, why });
         }
         if python_init.is_none() {
-            python_init = entry_point(image, dynamic, symbol)?;
+            python_init = entry_point(image, dynamic, symbol, &names)?;
         }
         Ok(true)
     })?;
@@ -103,11 +104,12 @@ pub fn python_init<'d, R: ReadRef<'d>>(
     image: &Image<R>,
     dynamic: &Dynamic,
     count: u64,
+    names: &Names,
 ) -> Result<Option<String>, ElfError> {
     let mut python_init = None;
     if let Some(extent) = in_file(image, places(image, dynamic, count)?.place) {
         image.each(extent, |_, symbol: &Sym64<NE>| {
-            python_init = entry_point(image, dynamic, symbol)?;
+            python_init = entry_point(image, dynamic, symbol, names)?;
             Ok(python_init.is_none())
         })?;
     }
@@ -119,14 +121,10 @@ fn entry_point<'d, R: ReadRef<'d>>(
     image: &Image<R>,
     dynamic: &Dynamic,
     symbol: &Sym64<NE>,
+    names: &Names,
 ) -> Result<Option<String>, ElfError> {
-    if !is_exported(symbol) {
-        return Ok(None);
-    }
     let name = u64::from(symbol.st_name.get(NE));
-    let mut start = [0; PYTHON_LONGEST];
-    dynamic.start_of_name(image, name, &mut start)?;
-    match PYTHON.iter().any(|prefix| start.starts_with(prefix)) {
+    match names.begins_at(name) && is_exported(symbol) {
         true => dynamic.name(image, name).map(Some),
         false => Ok(None),
     }

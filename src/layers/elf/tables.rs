@@ -13,6 +13,11 @@ use super::image::{Extent, Image};
 const RELA: u64 = size_of::<Rela64<NE>>() as u64;
 const WORD: u64 = 8;
 
+/// More relocations, in one table or in all, than a library has; a file of holes can claim any number, and costs nobody anything.
+const MOST: u64 = 1 << 24;
+/// More initialisers or finalisers than a library has.
+const MOST_CALLS: u64 = 1 << 20;
+
 /// The tables of relocations, by their places in memory.
 #[derive(Debug, Default)]
 pub struct Tables {
@@ -62,7 +67,18 @@ pub fn find<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic) -> Result<T
         ("DT_FINI_ARRAY", elf::DT_FINI_ARRAY, elf::DT_FINI_ARRAYSZ),
     ] {
         if let Some(table) = dynamic.table(image, (tag, name), size, WORD)? {
+            if table.size / WORD > MOST_CALLS {
+                return Err(damaged(name, "has more functions than a library"));
+            }
             tables.calls.push((name, table));
+        }
+    }
+    let mut count = 0;
+    let relative = tables.relative.map(|place| ("DT_RELR", place.size / WORD));
+    for (name, entries) in tables.with_addend.iter().map(|(name, place)| (*name, place.size / RELA)).chain(relative) {
+        count += entries;
+        if count > MOST {
+            return Err(damaged(name, "has more relocations than a library"));
         }
     }
     Ok(tables)

@@ -13,6 +13,8 @@ use object::read::elf::{FileHeader, SectionHeader};
 use super::*;
 
 mod damage;
+mod hostile;
+mod mutate;
 mod oracle;
 mod outline;
 

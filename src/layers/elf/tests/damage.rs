@@ -18,7 +18,7 @@ fn refuses_with(flags: &[&'static str], change: impl FnOnce(&mut Vec<u8>), words
 }
 
 /// Where the `nth` program header of that type is in the file.
-fn program_header(data: &[u8], kind: elf::ProgramType, nth: usize) -> usize {
+pub fn program_header(data: &[u8], kind: elf::ProgramType, nth: usize) -> usize {
     let header = elf::FileHeader64::<LE>::parse(data).unwrap();
     let all = header.program_headers(LE, data).unwrap();
     let mut hits = all.iter().enumerate().filter(|(_, h)| h.p_type.get(LE) == kind);
@@ -41,6 +41,13 @@ pub fn set_dynamic(data: &mut [u8], tag: elf::DynamicTag, value: u64) {
 pub fn drop_dynamic(data: &mut [u8], tag: elf::DynamicTag) {
     let at = dynamic_entry(data, tag);
     put(data, at, 0x6000_0000u64.to_le_bytes());
+}
+
+/// Makes an entry of it another one.
+pub fn become_dynamic(data: &mut [u8], tag: elf::DynamicTag, other: elf::DynamicTag, value: u64) {
+    let at = dynamic_entry(data, tag);
+    put(data, at, other.0.to_le_bytes());
+    put(data, at + 8, value.to_le_bytes());
 }
 
 const FAR: u64 = 0x10_0000;

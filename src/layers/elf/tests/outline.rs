@@ -117,7 +117,7 @@ fn flipped_bytes_are_never_a_panic() {
         let mut data = good.clone();
         // So that the symbols are looked through.
         let (names, _) = section(&good, ".dynstr");
-        data[names + 1..names + 7].copy_from_slice(b"PyInit");
+        data[names + 1..names + 8].copy_from_slice(b"PyInit_");
         for _ in 0..random.usize(1..4) {
             let (from, size) = parts[random.usize(..parts.len())];
             data[from + random.usize(..size)] = random.u8(..);
@@ -128,10 +128,10 @@ fn flipped_bytes_are_never_a_panic() {
 }
 
 /// The sample with its last segment 1 TB long, which are holes, and with an entry point's name.
-fn with_holes(flags: &[&'static str]) -> (Vec<u8>, u64, u64) {
+pub fn with_holes(flags: &[&'static str]) -> (Vec<u8>, u64, u64) {
     let mut data = sample(flags);
     let (names, _) = section(&data, ".dynstr");
-    data[names + 1..names + 7].copy_from_slice(b"PyInit");
+    data[names + 1..names + 8].copy_from_slice(b"PyInit_");
     let header = elf::FileHeader64::<LE>::parse(&*data).unwrap();
     let mut loads = header.program_headers(LE, &*data).unwrap().iter().enumerate();
     let (index, last) = loads.rfind(|(_, load)| load.p_type.get(LE) == elf::PT_LOAD).unwrap();
@@ -142,7 +142,7 @@ fn with_holes(flags: &[&'static str]) -> (Vec<u8>, u64, u64) {
     (data, address, offset)
 }
 
-const LENGTH: u64 = 1 << 39;
+pub const LENGTH: u64 = 1 << 39;
 
 #[track_caller]
 fn refuses_quickly(data: &[u8], holes: u64, words: &str) {

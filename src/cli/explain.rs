@@ -15,6 +15,7 @@ mod python;
 mod subject;
 mod text;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::printable;
@@ -31,7 +32,7 @@ use subject::Subject;
 pub struct Arguments {
     /// A path with a slash (./libheat.so), a bare name (libmpi.so.12), or a module of Python (mpi4py.MPI)
     #[arg(value_name = "LIB")]
-    library: String,
+    library: OsString,
     /// In a layer of this stack: a stack.toml, a venvstacks.toml, or a folder that holds one of them
     #[arg(long, value_name = "STACK")]
     stack: Option<PathBuf>,
@@ -54,7 +55,7 @@ pub struct Scene {
     /// The program that opens it; none if there is none.
     pub program: Option<PathBuf>,
     /// Its LD_LIBRARY_PATH.
-    pub variable: String,
+    pub variable: OsString,
     /// How that is told.
     pub told: String,
 }
@@ -75,6 +76,7 @@ pub fn run(arguments: &Arguments) -> u8 {
 fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
     let mut view = View::new(arguments)?;
     let subject = subject::find(&arguments.library, &mut view)?;
+    let asked = super::shown(&arguments.library);
     let scene = view.scene(&subject)?;
     let (system, disk) = (search::system(), Disk::default());
     let all: Vec<Explained> = subject
@@ -87,8 +89,8 @@ fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
         .collect();
     let is_well = all.iter().all(|one| one.explanation.missing().next().is_none());
     let text = match arguments.json {
-        true => json::json(&arguments.library, &subject, &scene, &all).to_string(),
-        false => printable(&text::text(&arguments.library, &subject, &scene, &all, &view)),
+        true => json::json(&asked, &subject, &scene, &all).to_string(),
+        false => printable(&text::text(&asked, &subject, &scene, &all, &view)),
     };
     Ok((text, is_well))
 }
@@ -96,13 +98,13 @@ fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
 fn one(scene: &Scene, target: &Target, elsewhere: &Elsewhere, system: &System, disk: &Disk) -> Explanation {
     let program = match target {
         Target::Start(program) => Some(program.as_path()),
-        Target::Open(_) => scene.program.as_deref(),
+        Target::Open(_) | Target::File(_) => scene.program.as_deref(),
     };
     let loader = program.and_then(loader);
     let mut process = Process::empty(system, disk, loader.as_deref());
     let at = program.unwrap_or(Path::new("/"));
     process.set_library_path(Process::library_path(at, &scene.variable, system));
-    if let (Target::Open(_), Some(program)) = (target, program) {
+    if let (Target::Open(_) | Target::File(_), Some(program)) = (target, program) {
         // What the program itself lacks is another question.
         let _needs = process.start(program);
     }
@@ -114,19 +116,18 @@ fn loader(program: &Path) -> Option<String> {
 }
 
 /// LD_LIBRARY_PATH as this process has it.
-fn variable() -> String {
-    config::library_path()
+fn variable() -> OsString {
+    config::library_path().into()
 }
 
 impl Subject {
     /// What ld.so is asked for.
     fn targets(&self) -> Vec<Target> {
-        let open = |path: &PathBuf| Target::Open(path.to_string_lossy().into_owned());
         match self {
             Subject::Program(path) => vec![Target::Start(path.clone())],
-            Subject::Library(path) => vec![open(path)],
+            Subject::Library(path) => vec![Target::File(path.clone())],
             Subject::Name(name) => vec![Target::Open(name.clone())],
-            Subject::Module { objects, .. } => objects.iter().map(open).collect(),
+            Subject::Module { objects, .. } => objects.iter().cloned().map(Target::File).collect(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod place;
 pub mod run;
 
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
 
 /// All is well.
 pub const SUCCESS: u8 = 0;
@@ -22,10 +23,16 @@ fn tell(said: Result<(String, bool), String>) -> u8 {
             written(writeln!(io::stdout(), "{}", text.trim_end()), if is_well { SUCCESS } else { FAILURE })
         }
         Err(error) => {
-            eprintln!("dlcast: {error}");
+            eprintln!("dlcast: {}", printable(&error));
             FAILURE
         }
     }
+}
+
+/// A path for JSON, which is text: bytes that are none are replaced. Everything that `json!` is given of a path goes through it, because
+/// that has no error for a path that is not UTF-8, but panics.
+fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().to_string_lossy().into_owned()
 }
 
 /// The exit code after something was written to standard output.

@@ -11,5 +11,5 @@ pub fn json(place: &Place) -> Value {
         State::NotUsed => "not used",
         State::Excluded => "excluded",
     };
-    json!({ "layer": place.layer, "path": place.path, "state": state })
+    json!({ "layer": place.layer, "path": super::shown(&place.path), "state": state })
 }

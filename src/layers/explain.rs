@@ -18,6 +18,8 @@ pub use hints::Hint;
 pub enum Target {
     /// What dlopen does with this path or bare name, called from the program.
     Open(String),
+    /// What dlopen does with the path of this file, called from the program.
+    File(PathBuf),
     /// What the start of the process's program does.
     Start(PathBuf),
 }
@@ -110,15 +112,15 @@ impl Step {
 #[must_use]
 pub fn explain(process: &mut Process, target: &Target, elsewhere: &Elsewhere) -> Explanation {
     let mut steps = Vec::new();
-    let needs = match target {
-        Target::Start(program) => process.start(program).unwrap_or_default(),
-        Target::Open(name) => {
-            let Opened { trail, given, needs } = process.open(name, None);
-            let asker = process.program_index();
-            steps.push(step(process, (None, asker), trail, given, &Known { elsewhere, is_systems: false }));
-            needs
-        }
+    let (asked, needs) = match target {
+        Target::Start(program) => (None, process.start(program).unwrap_or_default()),
+        Target::Open(name) => asked(process.open(name, None)),
+        Target::File(path) => asked(process.open_file(path)),
     };
+    if let Some((trail, given)) = asked {
+        let asker = process.program_index();
+        steps.push(step(process, (None, asker), trail, given, &Known { elsewhere, is_systems: false }));
+    }
     let system = of_system(&needs);
     for Need { by, trail, given } in needs {
         let path = process.object(by).path.clone();
@@ -126,6 +128,12 @@ pub fn explain(process: &mut Process, target: &Target, elsewhere: &Elsewhere) ->
         steps.push(step(process, (Some(path), Some(by)), trail, given, &known));
     }
     Explanation { steps }
+}
+
+type Asked = Option<(Trail, Result<usize, NotGiven>)>;
+
+fn asked(Opened { trail, given, needs }: Opened) -> (Asked, Vec<Need>) {
+    (Some((trail, given)), needs)
 }
 
 /// What is known beside the process.

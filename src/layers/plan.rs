@@ -73,6 +73,12 @@ pub enum NoPlan {
     /// What the layers offer to each other is not clear.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// A plan is JSON, which is text.
+    #[error("{}: its path is not UTF-8, which the plan of the layers cannot carry; rename it", path.display())]
+    NotText {
+        /// What cannot be named.
+        path: PathBuf,
+    },
 }
 
 /// For what process to plan.
@@ -104,6 +110,11 @@ impl Plan {
         // The process's own layer sees all that count.
         let Some(own) = order.first().copied() else { return Ok(Plan::empty(stack)) };
         index.order[own].clone_from(&order);
+        for at in &order {
+            if let Some((_, file)) = links.links[*at].iter().find(|(name, _)| name.to_str().is_none()) {
+                return Err(NoPlan::NotText { path: roots[*at].join(file) });
+            }
+        }
         let base = base(target, system, &disk);
         let mut maker = Maker { index: &index, own, base: &base, plan: Plan::empty(stack) };
         let of_layers = scanned.iter().filter(|scanned| order.contains(&scanned.layer)).flat_map(|scanned| {
@@ -122,7 +133,17 @@ impl Plan {
                 maker.plan.names.insert(name.clone(), library);
             }
         }
-        Ok(maker.plan)
+        let not_text = maker.plan.paths().find(|path| path.to_str().is_none()).map(Path::to_path_buf);
+        match not_text {
+            Some(path) => Err(NoPlan::NotText { path }),
+            None => Ok(maker.plan),
+        }
+    }
+
+    /// All paths that it has.
+    fn paths(&self) -> impl Iterator<Item = &Path> {
+        let libraries = self.libraries.iter().map(|library| library.file.as_path());
+        [self.stack.as_path()].into_iter().chain(libraries).chain(self.objects.keys().map(PathBuf::as_path))
     }
 
     fn empty(stack: &Stack) -> Plan {

@@ -3,11 +3,13 @@
 //! # Layout
 //! - `errors` every mistake of a stack is told; `mistakes`: the table of them, with a fixture file each
 //! - `scan` what a scan finds
+//! - `hostile` files that were made to break it, and names that are no text
 //! - `link` links and wrappers, and what is there when it was killed or may not write
 //! - `unlinkable` layers in which something is in the way of a link
 //! - `tree` environments for all
 
 mod errors;
+mod hostile;
 mod link;
 mod mistakes;
 mod scan;

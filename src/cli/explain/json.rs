@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::subject::Subject;
 use super::{Explained, Scene};
-use crate::cli::place;
+use crate::cli::{place, shown};
 use crate::layers::explain::{Hint, Outcome, Step, Target};
 use crate::layers::search::{Reason, Rule};
 
@@ -22,8 +22,8 @@ pub fn json(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained]) ->
             Subject::Name(_) => "name",
             Subject::Module { .. } => "module",
         },
-        "program": scene.program,
-        "library_path": scene.variable,
+        "program": scene.program.as_ref().map(shown),
+        "library_path": shown(&scene.variable),
         "objects": all.iter().map(object).collect::<Vec<_>>(),
     })
 }
@@ -31,7 +31,7 @@ pub fn json(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained]) ->
 fn object(explained: &Explained) -> Value {
     let name = match &explained.target {
         Target::Open(name) => name.clone(),
-        Target::Start(path) => path.display().to_string(),
+        Target::File(path) | Target::Start(path) => shown(path),
     };
     let steps = &explained.explanation.steps;
     json!({
@@ -43,13 +43,13 @@ fn object(explained: &Explained) -> Value {
 
 fn step(step: &Step) -> Value {
     let tried = step.trail.tried.iter().map(|tried| {
-        json!({ "rule": rule(&tried.rule), "of": of(&tried.rule), "path": tried.path, "reason": tried.reason.to_string(),
+        json!({ "rule": rule(&tried.rule), "of": of(&tried.rule), "path": shown(&tried.path), "reason": tried.reason.to_string(),
             "kind": reason(&tried.reason) })
     });
     let found = step.trail.found.as_ref();
     json!({
         "name": step.trail.name,
-        "needed_by": step.by,
+        "needed_by": step.by.as_ref().map(shown),
         "outcome": match &step.outcome {
             Outcome::Found => "found",
             Outcome::Loaded => "loaded",
@@ -58,7 +58,7 @@ fn step(step: &Step) -> Value {
         },
         "why": match &step.outcome { Outcome::Refused(why) => Some(why), _ => None },
         "tried": tried.collect::<Vec<_>>(),
-        "found": found.map(|found| json!({ "rule": rule(&found.rule), "of": of(&found.rule), "path": found.path })),
+        "found": found.map(|found| json!({ "rule": rule(&found.rule), "of": of(&found.rule), "path": shown(&found.path) })),
         "hints": step.hints.iter().map(hint).collect::<Vec<_>>(),
     })
 }
@@ -78,7 +78,7 @@ fn rule(rule: &Rule) -> &'static str {
 
 fn of(rule: &Rule) -> Option<String> {
     match rule {
-        Rule::Rpath(of) | Rule::Runpath(of) => Some(of.display().to_string()),
+        Rule::Rpath(of) | Rule::Runpath(of) => Some(shown(of)),
         _ => None,
     }
 }
@@ -103,17 +103,19 @@ fn reason(reason: &Reason) -> &'static str {
 
 fn hint(hint: &Hint) -> Value {
     match hint {
-        Hint::Stopped { path, what } => json!({ "hint": "stopped", "path": path, "what": what }),
-        Hint::Foreign { path, what } => json!({ "hint": "foreign", "path": path, "what": what }),
-        Hint::Dangling { path, to } => json!({ "hint": "dangling", "path": path, "to": to }),
+        Hint::Stopped { path, what } => json!({ "hint": "stopped", "path": shown(path), "what": what }),
+        Hint::Foreign { path, what } => json!({ "hint": "foreign", "path": shown(path), "what": what }),
+        Hint::Dangling { path, to } => json!({ "hint": "dangling", "path": shown(path), "to": shown(to) }),
         Hint::TurnedOff { path, rpath_of, runpath_of } => {
-            json!({ "hint": "turned off", "path": path, "rpath_of": rpath_of, "runpath_of": runpath_of })
+            json!({ "hint": "turned off", "path": shown(path), "rpath_of": shown(rpath_of), "runpath_of": shown(runpath_of) })
         }
         Hint::NotInherited { path, runpath_of } => {
-            json!({ "hint": "not inherited", "path": path, "runpath_of": runpath_of })
+            json!({ "hint": "not inherited", "path": shown(path), "runpath_of": shown(runpath_of) })
         }
-        Hint::Origin { path, link, real } => json!({ "hint": "origin", "path": path, "link": link, "real": real }),
-        Hint::NoFolders { of, path } => json!({ "hint": "no folders", "of": of, "path": path }),
+        Hint::Origin { path, link, real } => {
+            json!({ "hint": "origin", "path": shown(path), "link": shown(link), "real": shown(real) })
+        }
+        Hint::NoFolders { of, path } => json!({ "hint": "no folders", "of": shown(of), "path": shown(path) }),
         Hint::Elsewhere(place) => json!({ "hint": "elsewhere", "place": place::json(place) }),
         Hint::Trapped(place) => json!({ "hint": "trapped", "place": place::json(place) }),
         Hint::Alike(names) => json!({ "hint": "alike", "names": names }),

@@ -1,5 +1,6 @@
 //! The layers of a stack, as an explanation needs them: whose Python opens something, and which layer has which library.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::module;
@@ -19,7 +20,7 @@ pub struct Layers {
     file: PathBuf,
     index: Index,
     /// For each layer its interpreter, and LD_LIBRARY_PATH of its `bin/python`.
-    pythons: Vec<(Option<PathBuf>, String)>,
+    pythons: Vec<(Option<PathBuf>, OsString)>,
     /// The layer that the user has named.
     named: Option<usize>,
     layer: usize,

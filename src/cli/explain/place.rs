@@ -108,7 +108,7 @@ impl View {
             }
             Some(Ok(python)) => {
                 let told = format!("is opened by {}", python.program.display());
-                Ok(Scene { program: Some(python.program.clone()), told, variable: python.library_path.clone() })
+                Ok(Scene { program: Some(python.program.clone()), told, variable: python.library_path.clone().into() })
             }
         }
     }

@@ -1,5 +1,7 @@
 //! What LIB is: a path, a bare name, or a module of Python.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::place::View;
@@ -30,13 +32,16 @@ const MOST_OBJECTS: usize = 2000;
 ///
 /// # Errors
 /// Why it is nothing that can be explained.
-pub fn find(library: &str, view: &mut View) -> Result<Subject, String> {
+pub fn find(library: &OsStr, view: &mut View) -> Result<Subject, String> {
     if library.is_empty() {
         return Err("an empty name is no library".into());
     }
-    if library.contains('/') {
+    if library.as_bytes().contains(&b'/') {
         return by_path(Path::new(library), view);
     }
+    let Some(library) = library.to_str() else {
+        return Err(format!("{}: a name that is not UTF-8; give the path of its file", library.display()));
+    };
     if is_module(library) {
         return module(library, view);
     }
@@ -90,7 +95,10 @@ fn text(path: &Option<PathBuf>) -> Option<String> {
 }
 
 fn is_object_name(path: &Path) -> bool {
-    path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.ends_with(".so") || name.contains(".so."))
+    path.file_name().is_some_and(|name| {
+        let name = name.to_string_lossy();
+        name.ends_with(".so") || name.contains(".so.")
+    })
 }
 
 /// What dlopen would open below a folder: not links, which are other names of something, and not linker scripts.

@@ -48,9 +48,9 @@ fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
             }
         }
     };
-    let variable = match scene.variable.as_str() {
-        "" => "LD_LIBRARY_PATH is not set".to_string(),
-        value => format!("LD_LIBRARY_PATH={value}"),
+    let variable = match scene.variable.is_empty() {
+        true => "LD_LIBRARY_PATH is not set".to_string(),
+        false => format!("LD_LIBRARY_PATH={}", scene.variable.display()),
     };
     format!("{what}\n{}; {variable}", scene.told)
 }
@@ -58,7 +58,7 @@ fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
 fn name(target: &Target) -> String {
     match target {
         Target::Open(name) => name.clone(),
-        Target::Start(path) => path.display().to_string(),
+        Target::File(path) | Target::Start(path) => path.display().to_string(),
     }
 }
 

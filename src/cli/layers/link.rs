@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::Which;
-use crate::cli::{self, printable};
+use crate::cli::{self, printable, shown};
 use crate::layers::link::change::Difference;
 use crate::layers::link::{self, Change, Changes, LinkError, Plan, Shadow};
 use crate::layers::scan;
@@ -29,7 +29,7 @@ pub struct Arguments {
 
 /// Links the layers, and says what was changed.
 pub fn run(arguments: &Arguments) -> u8 {
-    cli::tell(linked(arguments).map(|text| (text, true)).map_err(|error| printable(&error)))
+    cli::tell(linked(arguments).map(|text| (text, true)))
 }
 
 fn linked(arguments: &Arguments) -> Result<String, String> {
@@ -104,9 +104,9 @@ pub(super) fn shadowed(stack: &Stack, shadow: &Shadow) -> String {
 }
 
 fn json(stack: &Stack, plan: &Plan, changes: &Changes, dry_run: bool) -> Value {
-    let names = |names: &[OsString]| names.iter().map(|name| name.to_string_lossy().into()).collect::<Vec<String>>();
+    let names = |names: &[OsString]| names.iter().map(shown).collect::<Vec<String>>();
     let layers = changes.0.iter().zip(&plan.links).map(|(change, links)| {
-        let files = links.iter().map(|(name, file)| (name.to_string_lossy().into(), file.to_string_lossy().into()));
+        let files = links.iter().map(|(name, file)| (shown(name), shown(file).into()));
         let difference = change.links.as_ref();
         json!({
             "name": change.layer,
@@ -127,9 +127,9 @@ fn json(stack: &Stack, plan: &Plan, changes: &Changes, dry_run: bool) -> Value {
 
 pub(super) fn shadow_as_json(stack: &Stack, shadow: &Shadow) -> Value {
     let name = |at: &usize| stack.layers[*at].name.clone();
-    let place = |(layer, file): &(usize, PathBuf)| json!({ "layer": name(layer), "file": file.to_string_lossy() });
+    let place = |(layer, file): &(usize, PathBuf)| json!({ "layer": name(layer), "file": shown(file) });
     json!({
-        "name": shadow.name.to_string_lossy(),
+        "name": shown(&shadow.name),
         "found": place(&shadow.found),
         "hidden": place(&shadow.hidden),
         "seen_from": shadow.seen_from.iter().map(name).collect::<Vec<_>>(),

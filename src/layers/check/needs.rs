@@ -189,7 +189,7 @@ impl<'a> Opening<'a> {
 
     fn open(&mut self, path: &Path) {
         let mut process = self.python.clone();
-        let opened = process.open(&path.to_string_lossy(), None);
+        let opened = process.open_file(path);
         self.note(&process, opened.given.ok(), opened.needs);
     }
 

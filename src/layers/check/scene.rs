@@ -1,6 +1,7 @@
 //! The process of a layer's Python, in thought: which program it is, and what LD_LIBRARY_PATH holds there.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -111,12 +112,12 @@ impl<'a> Scenes<'a> {
         folders
     }
 
-    /// LD_LIBRARY_PATH in words.
+    /// LD_LIBRARY_PATH as it stands there.
     #[must_use]
-    pub fn variable(&self, layer: usize, way: Way) -> String {
+    pub fn variable(&self, layer: usize, way: Way) -> OsString {
         let folders = self.folders(layer, way);
-        let texts: Vec<String> = folders.iter().map(|folder| folder.path.display().to_string()).collect();
-        texts.join(":")
+        let folders: Vec<&OsStr> = folders.iter().map(|folder| folder.path.as_os_str()).collect();
+        folders.join(OsStr::new(":"))
     }
 
     /// A process of a program with the layer's LD_LIBRARY_PATH, nothing in it yet.

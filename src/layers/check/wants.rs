@@ -90,7 +90,7 @@ pub fn wants(process: &mut Process, index: &Index, layer: usize, object: &Path) 
     let mut finder =
         Finder { index, layer, compared: Compared::default(), asked: HashSet::new(), wants: Wants::default() };
     finder.before(process, object);
-    let _opened = process.open(&object.to_string_lossy(), None);
+    let _opened = process.open_file(object);
     finder.wants
 }
 
@@ -109,7 +109,7 @@ impl Finder<'_> {
         // Each library that is opened may change what the next need is given: one at a time.
         loop {
             let mut trial = process.clone();
-            let opened = trial.open(&object.to_string_lossy(), None);
+            let opened = trial.open_file(object);
             let system = of_system(&opened.needs);
             let next = opened.needs.iter().find_map(|need| self.want(process, &trial, need, &system));
             let Some(want) = next else {
@@ -118,7 +118,7 @@ impl Finder<'_> {
             };
             self.before(process, &want.file);
             let mut trial = process.clone();
-            let opened = trial.open(&want.file.to_string_lossy(), None);
+            let opened = trial.open_file(&want.file);
             if let Err(NotGiven::Unread(why)) = opened.given {
                 let why = why.to_string();
                 self.left(want.name, want.by, Left::Refused { path: want.file, why });

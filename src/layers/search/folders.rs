@@ -3,6 +3,8 @@
 //! It looks at no file.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -34,35 +36,38 @@ pub fn of_object(entries: &[String], origin: &Path, system: &System) -> Vec<Fold
     match entries {
         // An empty path is none; an empty entry among others is the working directory.
         [only] if only.is_empty() => Vec::new(),
-        entries => folders(entries.iter().map(String::as_str), origin, system),
+        entries => folders(entries.iter().map(OsStr::new), origin, system),
     }
 }
 
 /// The folders of LD_LIBRARY_PATH, for a program in the folder `origin`.
 #[must_use]
-pub fn of_variable(value: &str, origin: &Path, system: &System) -> Vec<Folder> {
-    match value {
-        "" => Vec::new(),
-        value => folders(value.split([':', ';']), origin, system),
+pub fn of_variable(value: &OsStr, origin: &Path, system: &System) -> Vec<Folder> {
+    match value.as_bytes() {
+        [] => Vec::new(),
+        value => {
+            let entries = value.split(|byte| matches!(byte, b':' | b';'));
+            folders(entries.map(OsStr::from_bytes), origin, system)
+        }
     }
 }
 
-fn folders<'a>(entries: impl Iterator<Item = &'a str>, origin: &Path, system: &System) -> Vec<Folder> {
+fn folders<'a>(entries: impl Iterator<Item = &'a OsStr>, origin: &Path, system: &System) -> Vec<Folder> {
     let mut seen = HashSet::new();
     let mut folders = Vec::new();
     for entry in entries {
-        let path = match entry {
-            "" => String::new(),
-            entry => match expand(entry, origin, system) {
+        let path = match entry.is_empty() {
+            true => OsString::new(),
+            false => match expand(entry, origin, system) {
                 Some(path) => path,
                 None => continue,
             },
         };
-        let path = match path.trim_end_matches('/') {
-            "" if path.starts_with('/') => "/",
-            trimmed => trimmed,
-        };
-        if folders.len() < MOST && seen.insert(path.to_string()) {
+        let path = path.as_bytes();
+        let end = path.iter().rposition(|byte| *byte != b'/').map_or(0, |last| last + 1);
+        let path = if end == 0 && !path.is_empty() { &path[..1] } else { &path[..end] };
+        let path = OsStr::from_bytes(path).to_os_string();
+        if folders.len() < MOST && seen.insert(path.clone()) {
             folders.push(Folder::new(path.into()));
         }
     }
@@ -71,36 +76,39 @@ fn folders<'a>(entries: impl Iterator<Item = &'a str>, origin: &Path, system: &S
 
 /// Replaces what stands for something. None where it stands for nothing: ld.so leaves such an entry out.
 #[must_use]
-pub fn expand(entry: &str, origin: &Path, system: &System) -> Option<String> {
-    let mut text = String::new();
-    let mut rest = entry;
-    while let Some(at) = rest.find('$') {
-        text.push_str(&rest[..at]);
+pub fn expand(entry: impl AsRef<OsStr>, origin: &Path, system: &System) -> Option<OsString> {
+    let values = [
+        (&b"ORIGIN"[..], origin.as_os_str().as_bytes()),
+        (b"PLATFORM", system.platform.as_bytes()),
+        (b"LIB", system.lib.as_bytes()),
+    ];
+    let mut text = Vec::new();
+    let mut rest = entry.as_ref().as_bytes();
+    while let Some(at) = rest.iter().position(|byte| *byte == b'$') {
+        text.extend(&rest[..at]);
         rest = &rest[at + 1..];
-        let values =
-            [("ORIGIN", origin.to_str()?), ("PLATFORM", system.platform.as_str()), ("LIB", system.lib.as_str())];
         let known = values.iter().find_map(|(token, value)| Some((after(rest, token)?, *value)));
         match known {
-            Some((_, "")) => return None,
+            Some((_, [])) => return None,
             Some((after, value)) => {
-                text.push_str(value);
+                text.extend(value);
                 rest = after;
             }
             // What ld.so does not know stands for itself.
-            None => text.push('$'),
+            None => text.push(b'$'),
         }
     }
-    text.push_str(rest);
-    (!text.is_empty()).then_some(text)
+    text.extend(rest);
+    (!text.is_empty()).then(|| OsString::from_vec(text))
 }
 
 /// What follows `token` or `{token}` at the beginning of `text`, if it stands there as a word.
-fn after<'a>(text: &'a str, token: &str) -> Option<&'a str> {
-    if let Some(inner) = text.strip_prefix('{') {
-        return inner.strip_prefix(token)?.strip_prefix('}');
+fn after<'a>(text: &'a [u8], token: &[u8]) -> Option<&'a [u8]> {
+    if let Some(inner) = text.strip_prefix(b"{") {
+        return inner.strip_prefix(token)?.strip_prefix(b"}");
     }
     let rest = text.strip_prefix(token)?;
-    (!rest.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')).then_some(rest)
+    (!rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')).then_some(rest)
 }
 
 #[cfg(test)]
@@ -112,7 +120,7 @@ mod tests {
     }
 
     fn expanded(entry: &str) -> Option<String> {
-        expand(entry, Path::new("/o"), &system())
+        expand(entry, Path::new("/o"), &system()).and_then(|path| path.into_string().ok())
     }
 
     #[test]
@@ -145,9 +153,18 @@ mod tests {
         };
         assert_eq!(of(&["/a", "", "/b", "/a/", "//"]), ["/a", "", "/b", "/"]);
         assert!(of(&[""]).is_empty() && of(&[]).is_empty());
-        assert_eq!(paths(&of_variable("/a;/b:/a:$ORIGIN", origin, &system())), ["/a", "/b", "/o"]);
-        assert_eq!(paths(&of_variable(":", origin, &system())), [""]);
-        assert!(of_variable("", origin, &system()).is_empty());
+        let of = |value: &str| paths(&of_variable(value.as_ref(), origin, &system()));
+        assert_eq!(of("/a;/b:/a:$ORIGIN"), ["/a", "/b", "/o"]);
+        assert_eq!(of(":"), [""]);
+        assert!(of("").is_empty());
+    }
+
+    #[test]
+    fn a_folder_whose_name_is_no_text_is_a_folder() {
+        let origin = Path::new(OsStr::from_bytes(b"/o\xff"));
+        let wanted = [Folder::new(OsStr::from_bytes(b"/o\xff/lib").into())];
+        assert_eq!(of_object(&["$ORIGIN/lib/".into()], origin, &system()), wanted);
+        assert_eq!(of_variable(OsStr::from_bytes(b"/o\xff/lib"), Path::new("/"), &system()), wanted);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`open`](Process::open). LD_PRELOAD, LD_AUDIT and filters (DT_FILTER) are not followed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -81,6 +82,9 @@ pub struct Opened {
     pub needs: Vec<Need>,
 }
 
+/// Where a name was sought, which object it is, and whether that is a new one.
+type Mapped = (Trail, Result<usize, NotGiven>, bool);
+
 /// A process that is filled in thought.
 #[derive(Clone)]
 pub struct Process<'a> {
@@ -121,8 +125,8 @@ impl<'a> Process<'a> {
 
     /// The folders that LD_LIBRARY_PATH stands for in a process of `program`.
     #[must_use]
-    pub fn library_path(program: &Path, value: &str, system: &System) -> Vec<Folder> {
-        folders::of_variable(value, &origin_of_program(program), system)
+    pub fn library_path(program: &Path, value: impl AsRef<OsStr>, system: &System) -> Vec<Folder> {
+        folders::of_variable(value.as_ref(), &origin_of_program(program), system)
     }
 
     /// Starts a program: what it needs is loaded. What is opened later is found by way of its RPATH, too.
@@ -145,7 +149,22 @@ impl<'a> Process<'a> {
 
     /// Opens `name` as dlopen does when it is called from the object `caller`, the program by default.
     pub fn open(&mut self, name: &str, caller: Option<usize>) -> Opened {
-        let (trail, given, is_new) = self.map(name, caller.or(self.program), false);
+        let mapped = self.map(name, caller.or(self.program), false);
+        self.opened(mapped)
+    }
+
+    /// Opens a file as dlopen does when it is called from the program. Its name need not be text.
+    pub fn open_file(&mut self, path: &Path) -> Opened {
+        if let Some(name) = path.to_str() {
+            return self.open(name, None);
+        }
+        // No name of this kind is known to the process: two of them may look alike.
+        let trail = super::at(&path.to_string_lossy(), path, self.disk);
+        let mapped = self.load(trail, None, None);
+        self.opened(mapped)
+    }
+
+    fn opened(&mut self, (trail, given, is_new): Mapped) -> Opened {
         let needs = match (&given, is_new) {
             (Ok(index), true) => self.follow(*index),
             _ => Vec::new(),
@@ -162,7 +181,7 @@ impl<'a> Process<'a> {
         if let Some(known) = self.disk.id(path).and_then(|id| self.files.get(&id)) {
             return Ok((*known, Vec::new()));
         }
-        let index = self.add(&path.to_string_lossy(), path, elf, None);
+        let index = self.add("", path, elf, None);
         Ok((index, self.follow(index)))
     }
 
@@ -243,16 +262,21 @@ impl<'a> Process<'a> {
 
     /// What ld.so makes of a name. `needed`: it stands in `asker`, which counts as what led to the object; otherwise `asker` called
     /// dlopen, and counts for the search alone.
-    fn map(&mut self, name: &str, asker: Option<usize>, needed: bool) -> (Trail, Result<usize, NotGiven>, bool) {
+    fn map(&mut self, name: &str, asker: Option<usize>, needed: bool) -> Mapped {
         if let Some(index) = self.names.get(name) {
             let found = Found { rule: Rule::Loaded, path: self.objects[*index].path.clone() };
             return (Trail { name: name.into(), tried: Vec::new(), found: Some(found) }, Ok(*index), false);
         }
         let trail = self.search(name, asker);
+        self.load(trail, Some(name), asker.filter(|_| needed))
+    }
+
+    /// Loads what a search has found, and remembers it by `name`; `by` led to it.
+    fn load(&mut self, trail: Trail, name: Option<&str>, by: Option<usize>) -> Mapped {
         let Some(found) = &trail.found else { return (trail, Err(NotGiven::NotFound), false) };
         let id = self.disk.id(&found.path);
         if let Some(known) = id.and_then(|id| self.files.get(&id).copied()) {
-            self.names.insert(name.into(), known);
+            self.names.extend(name.map(|name| (name.into(), known)));
             return (trail, Ok(known), false);
         }
         let elf = match self.disk.object(&found.path) {
@@ -264,7 +288,7 @@ impl<'a> Process<'a> {
             return (trail, Err(NotGiven::TooMany), false);
         }
         let path = found.path.clone();
-        let index = self.add(name, &path, elf, asker.filter(|_| needed));
+        let index = self.add(name.unwrap_or_default(), &path, elf, by);
         (trail, Ok(index), true)
     }
 

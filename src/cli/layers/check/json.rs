@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::judged::Judged;
 use crate::cli::layers::link;
-use crate::cli::place;
+use crate::cli::{place, shown};
 use crate::layers::check::needs::{How, Met};
 use crate::layers::check::wants::Left;
 use crate::layers::check::{Finding, Hidden, Problem, Remains, Without};
@@ -18,11 +18,11 @@ pub fn json(judged: &Judged) -> Value {
     let report = judged.report;
     let layers =
         judged.stack.layers.iter().enumerate().map(
-            |(at, layer)| json!({ "name": layer.name, "path": layer.path, "linked": !report.unlinked.contains(&at) }),
+            |(at, layer)| json!({ "name": layer.name, "path": shown(&layer.path), "linked": !report.unlinked.contains(&at) }),
         );
     json!({
         "version": VERSION,
-        "stack": judged.stack.file,
+        "stack": shown(&judged.stack.file),
         "in_process": judged.in_process,
         "problems": judged.problems(),
         "warnings": judged.warnings(),
@@ -44,7 +44,7 @@ fn need(judged: &Judged, finding: &Finding) -> Value {
     let Finding { key, viewers, linked, now, problem, without, places } = finding;
     json!({
         "layer": judged.layer(key.layer),
-        "object": key.object,
+        "object": shown(&key.object),
         "needs": key.name,
         "seen_from": names(judged, viewers),
         "counts": judged.wrong.iter().any(|wrong| std::ptr::eq(*wrong, finding)),
@@ -54,12 +54,12 @@ fn need(judged: &Judged, finding: &Finding) -> Value {
             Problem::Replaced { .. } => "replaced",
             Problem::Unlinked => "unlinked",
         }),
-        "should_be": match problem { Some(Problem::Replaced { by }) => Some(by), _ => None },
+        "should_be": match problem { Some(Problem::Replaced { by }) => Some(shown(by)), _ => None },
         "linked": met(judged, linked),
         "now": met(judged, now),
         "without_links": without.as_ref().map(|without| match without {
             Without::Missing => json!({ "missing": true, "host": null }),
-            Without::Trapped { host } => json!({ "missing": false, "host": host }),
+            Without::Trapped { host } => json!({ "missing": false, "host": shown(host) }),
         }),
         "has": places.iter().map(place::json).collect::<Vec<_>>(),
     })
@@ -68,7 +68,7 @@ fn need(judged: &Judged, finding: &Finding) -> Value {
 fn met(judged: &Judged, met: &Met) -> Value {
     match met {
         Met::File { layer, real, how } => json!({
-            "found": real,
+            "found": shown(real),
             "layer": layer.map(|at| judged.layer(at)),
             "by": match how {
                 How::Own => "own path",
@@ -87,11 +87,11 @@ fn met(judged: &Judged, met: &Met) -> Value {
                     Rule::System => "system",
                     Rule::Own | Rule::Path | Rule::Loaded => "path",
                 };
-                json!({ "rule": rule, "path": tried.path, "reason": tried.reason.to_string() })
+                json!({ "rule": rule, "path": shown(&tried.path), "reason": tried.reason.to_string() })
             });
             json!({ "found": null, "tried": tried.collect::<Vec<_>>() })
         }
-        Met::Refused { path, why } => json!({ "found": null, "refused": path, "why": why }),
+        Met::Refused { path, why } => json!({ "found": null, "refused": shown(path), "why": why }),
     }
 }
 
@@ -109,11 +109,11 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
         _ => None,
     };
     json!({
-        "object": remains.by,
+        "object": shown(&remains.by),
         "needs": remains.name,
         "why": why,
-        "file": file,
-        "host": host,
+        "file": file.map(shown),
+        "host": host.map(shown),
         "seen_from": names(judged, &remains.viewers),
     })
 }
@@ -121,9 +121,9 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
 fn hidden(judged: &Judged, hidden: &Hidden) -> Value {
     json!({
         "name": hidden.name,
-        "host": hidden.host,
+        "host": shown(&hidden.host),
         "layer": judged.layer(hidden.layer),
-        "file": hidden.file,
-        "programs": hidden.programs,
+        "file": shown(&hidden.file),
+        "programs": hidden.programs.iter().map(shown).collect::<Vec<_>>(),
     })
 }

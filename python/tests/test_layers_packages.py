@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,10 @@ group.wait()
 RMM = OF + "import librmm\nlibrmm.load_library()\ntold = of('librapids_logger.so')\n"
 MPI = OF + "from mpi4py import MPI\ntold = [MPI.COMM_WORLD.size, of('libmpi.so')]\n"
 MPICH = {"MPI4PY_MPIABI": "mpich"}
+needs_mpich = pytest.mark.skipif(
+    b"libmpi.so.12\0" not in packages.LIBRARY.read_bytes(),
+    reason="needs a dlcast for MPICH: ci/matrix mpich5",
+)
 
 
 def start(
@@ -63,7 +69,9 @@ def on_ranks(pair: Pair, code: str, *, before: list[str] | None = None) -> list[
     end = "\nimport os, json\nrank = mpi4py.MPI.COMM_WORLD.rank\n"
     end += 'os.write(1, (json.dumps({"rank": rank, "told": told}) + "\\n").encode())\n'
     command = [*(before or []), str(pair.python), "-m", "mpi4py", "-c", begin + code + end]
-    return job.launch(command, 4, {"LD_LIBRARY_PATH": "", "PYTHONPATH": ""}).good(4)
+    # mpi4py looks in the environment that it runs in, which is the consumer's, and then in the host.
+    own = f"{sys.prefix}/lib{os.pathsep}"
+    return job.launch(command, 4, {"LD_LIBRARY_PATH": "", "PYTHONPATH": "", "MPI4PY_LIBMPI": own}).good(4)
 
 
 def under_mpich(pair: Pair, code: str) -> list[Any]:
@@ -167,12 +175,19 @@ def test_librmm_is_not_disturbed_on_four_ranks():
 
 
 @pytest.mark.mpi
-@pytest.mark.skipif(
-    b"libmpi.so.12\0" not in packages.LIBRARY.read_bytes(), reason="needs a dlcast built with MPICH"
-)
-def test_dlcast_itself_gets_the_mpi_of_its_layer():
+@needs_mpich
+@pytest.mark.parametrize("how", ["dlcast.attach()", "dlcast.import_global('mpi4py.util')"])
+def test_dlcast_itself_gets_the_mpi_of_its_layer(how):
     mpi4py = pair("mpi4py")
-    code = f"{ACTIVATE}{MPI}import dlcast\ndlcast.import_global('mpi4py.util')\n{ACTIVATE}"
+    code = f"{ACTIVATE}{MPI}import dlcast\n{how}\n{ACTIVATE}{MPI}"
+    assert under_mpich(mpi4py, code) == [[4, str(mpi4py.provider / "lib" / "libmpi.so.12")]] * 4
+
+
+@pytest.mark.mpi
+@needs_mpich
+def test_links_and_the_wrapper_give_dlcast_itself_the_mpi_of_its_layer():
+    mpi4py = pair("mpi4py", linked=True)
+    code = f"import dlcast\n{MPI}dlcast.import_global('mpi4py.util')\n{MPI}"
     assert under_mpich(mpi4py, code) == [[4, str(mpi4py.provider / "lib" / "libmpi.so.12")]] * 4
 
 

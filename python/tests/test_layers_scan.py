@@ -71,7 +71,11 @@ def test_objects_are_told_as_readelf_and_nm_tell_them(layer: dict):
     classes = set()
     for shared in layer["objects"]:
         path = Path(sys.prefix) / shared["path"]
-        assert shared["class"] != "neither", shared
+        if shared["class"] == "neither":
+            # What MPICH's wheel has for the linker.
+            assert shared["reason"] == "linker_script", shared
+            assert path.read_bytes().startswith(b"INPUT("), path
+            continue
         assert shared["size"] == path.stat().st_size
         told = {name: shared[name] for name in ("soname", "needed", "rpath", "runpath")}
         assert told == dynamic(path), path

@@ -34,10 +34,11 @@ class First:
         self._ctypes_dlopen: Callable[[Any, int], int] = _ctypes.dlopen
 
     def add(self, plan: Plan) -> None:
-        """From now on, this plan counts."""
+        """From now on, this plan counts, before those of other stacks."""
         self._listen()
+        others = {stack: known for stack, known in self._plans.items() if stack != plan.stack}
         # Replaced as a whole: another thread may be looking.
-        self._plans = {**self._plans, plan.stack: plan}
+        self._plans = {plan.stack: plan, **others}
 
     def before(self, name: str) -> None:
         """Opens what has to be open before `name`, a path or a bare name; OSError where that fails."""
@@ -98,8 +99,8 @@ class First:
         """In place of `ctypes._dlopen`: a name that ld.so does not know becomes the file that it means."""
         bare = _text(name)
         if bare is not None and "/" not in bare:
-            for plan in self._plans.values():
-                name = plan.file_of(bare) or name
+            files = (plan.file_of(bare) for plan in self._plans.values())
+            name = next(filter(None, files), name)
         return self._ctypes_dlopen(name, mode)
 
 

@@ -31,9 +31,12 @@ def activate(
     what LD_LIBRARY_PATH gives. Nothing is inherited by children.
 
     Where MPI is up, this is collective, as `dlcast.register_global` is: rank 0 makes the plan, and the others
-    do no searching. Before that, which is where a program that takes MPI itself from a layer has to call it,
-    it is local: each process makes its own. LayersError says what is wrong with the stack, the same on every
-    rank.
+    do no searching. Every rank names the same stack: one that only some name counts on all, and each rank is
+    told what became of its own. Before that, which is where a program that takes MPI itself from a layer has
+    to call it, it is local: each process makes its own. LayersError says what is wrong with the stack, the
+    same on every rank.
+
+    Several stacks add up; where two have a name, the one that was activated last goes first.
     """
     path = os.path.abspath(os.fsencode(stack))
     if not (comm is not None or _session._attached or _mpi_is_up()):

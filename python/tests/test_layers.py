@@ -57,6 +57,27 @@ told = [len(handles), ctypes.CDLL("libouter.so").needed(), open("/proc/self/maps
     assert stack.run(ACTIVATE + code) == [1, 42, True, False]
 
 
+@pytest.mark.mpi
+def test_of_two_stacks_the_one_that_was_activated_last_goes_first(stack, tmp_path):
+    code = "import ctypes, dlcast, dlcast.layers\nfor one in sys.argv[1:]:\n    dlcast.layers.activate(one)\n"
+    stacks = []
+    for number in (1, 2):
+        other = layered.Stack(tmp_path / f"stack{number}")
+        text = f"int number(void) {{ return {number}; }}"
+        # Of another SONAME than the name that is asked for: ld.so does not know it.
+        other.build("runtime", "lib/libnumber.so", text, soname=f"libnumber{number}.so")
+        (other.root / "runtime/lib" / f"libnumber{number}.so").symlink_to("libnumber.so")
+        other.build("runtime", f"lib/libonly{number}.so", text, soname=f"libonly{number}.so")
+        stacks.append(str(other.file))
+    for order in (stacks, stacks[::-1], [*stacks, stacks[0]]):
+        text = f"sys.argv = [None, *{order!r}]\n{code}"
+        text += "told = [ctypes.CDLL(f'lib{name}.so').number() for name in ('number', 'only1', 'only2')]\n"
+        # What dlcast opens on every rank is found in the same order.
+        text += "told.append(dlcast.load_global('libnumber.so').number())"
+        last = 1 + stacks.index(order[-1])
+        assert stack.run(text) == [last, 1, 2, last]
+
+
 def test_a_library_that_ctypes_opens_by_its_path_gets_what_it_needs(stack):
     stack.typical()
     path = str(stack.root / "framework/lib/libouter.so.2")

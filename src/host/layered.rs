@@ -62,7 +62,8 @@ pub(super) fn before(name: &str) -> Vec<Library> {
 /// The file that a bare name means.
 pub(super) fn means(name: &str) -> Option<PathBuf> {
     let plans = lock(&PLANS).clone();
-    plans.iter().find_map(|plan| Some(plan.libraries[*plan.names.get(name)?].file.clone()))
+    // The newest goes first.
+    plans.iter().rev().find_map(|plan| Some(plan.libraries[*plan.names.get(name)?].file.clone()))
 }
 
 /// Whether it was opened from a layer, under this path.

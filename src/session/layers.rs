@@ -16,7 +16,8 @@ impl Session {
     /// for imports, too.
     ///
     /// `stack` is a `stack.toml`, a `venvstacks.toml`, or a folder that holds one of them. Rank 0 reads it and looks at the layers, in
-    /// service mode the rank that calls; the others do no searching.
+    /// service mode the rank that calls; the others do no searching, and what they give is not looked at. Several stacks add up; where two have
+    /// a name, the one that was activated last goes first.
     ///
     /// # Collective
     /// As [`Session::load_global`]; here every rank calls this. Shown by `mpi-tests/src/bin/layers.rs`.

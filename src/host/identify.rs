@@ -157,6 +157,9 @@ impl Identifier {
     }
 }
 
+/// No library is larger than that.
+const LARGEST: u64 = 1 << 34;
+
 fn unusual(meta: &Metadata) -> Option<&'static str> {
     let kind = meta.file_type();
     match () {
@@ -178,8 +181,9 @@ fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) ->
     }
     let parse = || parse(&file).map_err(|source| IdentifyError::Elf { path: path.into(), source });
     let hash = || digest::digest(&file, stamp.size());
-    let (elf, digest) = match digest::is_large(stamp.size()) {
-        // What is wrong with a small file is found before it is read.
+    let at_once = digest::is_large(stamp.size()) && stamp.size() <= LARGEST;
+    let (elf, digest) = match at_once {
+        // What is wrong with a small file is found before it is read, and with one of holes, which takes hours to read.
         false => (parse()?, hash()),
         true => std::thread::scope(|scope| {
             // It looks at the tables while this thread reads the whole; where no thread can be had, one after the other.

@@ -155,6 +155,10 @@ fn a_library_of_holes_is_told_in_little_memory_and_time() {
             all += &(out(&output) + &told(&output));
         }
         assert!(all.contains(says), "{all}");
+        // Its content is not read before its tables are.
+        let output = dlcast(&["identity".as_ref(), object.as_os_str()]);
+        assert_eq!(output.status.code(), Some(1), "{}", told(&output));
+        assert!(told(&output).contains(says) && told(&output).contains("libholes.so.1"), "{}", told(&output));
         assert!(all.contains("libholes.so.1"), "{all}");
     }
 }

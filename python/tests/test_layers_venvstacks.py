@@ -46,7 +46,10 @@ group.wait()
 files = {line.split(None, 5)[5].strip() for line in open("/proc/self/maps") if "/" in line}
 of = lambda name: sorted(file for file in files if os.path.basename(file).startswith(name))
 python = [sys.executable, sys.base_prefix]
-print(json.dumps([done, MPI.COMM_WORLD.size, of("libtbb.so"), of("libmpi.so"), *python]))
+print(json.dumps([done, MPI.COMM_WORLD.size, of("libtbb.so"), of("libmpi.so"), *python]), flush=True)
+MPI.Finalize()
+# Threads of tbb's outlive their code at an ordinary exit.
+os._exit(0)
 """
 
 
@@ -98,7 +101,9 @@ class Built:
     def venvstacks(self, what: str, *options: str) -> None:
         program = job.PROGRAMS / "venvstacks_with_own_runtime.py"
         command = [_venvstacks() / "bin/python", program, what, *options, self.file]
-        done = subprocess.run(command, env=packages.environment(), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            command, env=packages.environment(), capture_output=True, text=True, timeout=120
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -46,6 +46,8 @@ pub const INCLUDE: &str = "DLCAST_INCLUDE";
 pub const STACK: &str = "DLCAST_STACK";
 /// See the table above.
 pub const PRELOAD: &str = "DLCAST_PRELOAD";
+/// The version of what the engine offers the shim (`dlcast_preload_version`), which refuses every other.
+pub const ENGINE_VERSION: u32 = 2;
 /// What ld.so opens before everything else (ld.so(8)): paths, separated by colons or spaces.
 pub const LD_PRELOAD: &str = "LD_PRELOAD";
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::translate::say;
 use crate::comm::mpi::world;
+use crate::config::ENGINE_VERSION;
 use crate::error::complain;
-use crate::host::probe::ENGINE_VERSION;
 use crate::session::program::{self, Verdict};
 
 thread_local! {

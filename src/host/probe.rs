@@ -5,9 +5,6 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::path::Path;
 
-/// The version of what the engine offers the shim (`dlcast_preload_version`), which refuses every other.
-pub const ENGINE_VERSION: u32 = 2;
-
 /// The MPI's own words about itself; may be asked before MPI_Init.
 ///
 /// # Errors

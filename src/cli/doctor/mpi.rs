@@ -177,7 +177,7 @@ fn ask(findings: &mut Findings, mpi: &Mpi, engine: Option<&Engine>) -> Option<St
     match value("engine") {
         // Of an MPI of another version that is no news.
         Some(answer)
-            if answer != probe::ENGINE_VERSION.to_string()
+            if answer != config::ENGINE_VERSION.to_string()
                 && version.as_deref().is_some_and(vendor::is_of_the_build) =>
         {
             let path = engine.map(|engine| engine.path.display().to_string()).unwrap_or_default();
@@ -185,7 +185,7 @@ fn ask(findings: &mut Findings, mpi: &Mpi, engine: Option<&Engine>) -> Option<St
                 Ok(other) => {
                     format!(
                         "{path} speaks version {other} of what the shim speaks in version {}",
-                        probe::ENGINE_VERSION
+                        config::ENGINE_VERSION
                     )
                 }
                 Err(_) => format!("{path} cannot be used beside {shown}: {answer}"),

@@ -337,8 +337,8 @@ pub fn node_dir() -> PathBuf {
 }
 
 /// LD_LIBRARY_PATH, as ld.so has read it when this process started; empty where it is not set.
-pub fn library_path() -> String {
-    std::env::var_os("LD_LIBRARY_PATH").map(|value| value.to_string_lossy().into_owned()).unwrap_or_default()
+pub fn library_path() -> OsString {
+    std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default()
 }
 
 /// The working directory, which relative paths are relative to.

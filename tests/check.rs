@@ -210,6 +210,44 @@ fn explain_looks_where_the_layers_python_looks() {
     has(&text, &["no layer `none`; there are app, fw"]);
 }
 
+/// Its package chooses by a finder of its own: all are told in full, whether something lacks or not.
+#[test]
+fn the_files_that_a_package_chooses_from_are_told() {
+    let made = Made::new("\"fw\"");
+    made.link();
+    let pkg = made.path("app").join(SITE).join("pkg");
+    for kind in ["one", "two"] {
+        std::fs::copy(pkg.join("ext.abi3.so"), pkg.join(format!("mpi.{kind}.abi3.so"))).unwrap();
+    }
+    let (code, text) = made.explain("pkg.mpi", &[]);
+    assert_eq!(code, 0, "{text}");
+    let [one, two] = ["one", "two"].map(|kind| pkg.join(format!("mpi.{kind}.abi3.so")).display().to_string());
+    has(&text, &[&format!("module `pkg.mpi` is chosen by its package from 2 files:\n  {one}\n  {two}\nis opened by ")]);
+    for file in [one, two] {
+        has(&text, &[&format!("\n{file}\n  needs libdlcastb.so.1\n")]);
+    }
+}
+
+/// A script that the project itself has made is no text in the way.
+#[test]
+fn the_wrapper_of_a_layer_is_explained_by_what_it_starts() {
+    let made = Made::new("\"fw\"");
+    made.link();
+    let (wrapper, real) = (made.path("app/bin/python"), made.path("app/bin/python3.11").display().to_string());
+    let (code, text) = made.explain(wrapper.to_str().unwrap(), &[]);
+    assert_eq!(code, 0, "{text}");
+    has(&text, &[&format!("starts {real}, the Python of layer `app`; LD_LIBRARY_PATH="), "app/share/venv/dynlib:"]);
+    // Without the stack it is asked; this one is no Python.
+    let asked = [
+        &["explain", wrapper.to_str().unwrap()][..],
+        &["explain", "libz.so.1", "--program", wrapper.to_str().unwrap()],
+    ];
+    for (arguments, starts) in asked.into_iter().zip(["starts ", "is opened by "]) {
+        let (_, text) = dlcast(arguments);
+        has(&text, &[&format!("{starts}{real}"), "is no Python", "which does not say what it adds to LD_LIBRARY_PATH"]);
+    }
+}
+
 #[test]
 fn what_is_no_stack_is_told() {
     for arguments in [&["layers", "check", "/nowhere"][..], &["explain", "libz.so.1", "--stack", "/nowhere"]] {

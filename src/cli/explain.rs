@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - `subject` what LIB is: a path, a bare name, a module of Python
-//! - `python` what a Python says of itself
+//! - `started` what is behind a program that is a script; `python` what a Python says of itself
 //! - `place` where it is opened, and where else a library is: in the environment, or (`layers`) in the layers of a stack
 //! - `module` where a module is in these layers
 //! - `text` for people; `json` for programs
@@ -12,6 +12,7 @@ mod layers;
 mod module;
 mod place;
 mod python;
+mod started;
 mod subject;
 mod text;
 
@@ -25,6 +26,7 @@ use crate::layers::elf;
 use crate::layers::explain::{self, Elsewhere, Explanation, Target};
 use crate::layers::search::{Disk, Process, System};
 use place::View;
+use python::Caller;
 use subject::Subject;
 
 /// What to explain.
@@ -51,6 +53,7 @@ pub struct Arguments {
 }
 
 /// Where something is to be opened.
+#[derive(Debug, Clone, Default)]
 pub struct Scene {
     /// The program that opens it; none if there is none.
     pub program: Option<PathBuf>,
@@ -58,6 +61,8 @@ pub struct Scene {
     pub variable: OsString,
     /// How that is told.
     pub told: String,
+    /// What calls dlopen there.
+    pub caller: Caller,
 }
 
 /// One object, and the search for it.
@@ -77,10 +82,10 @@ fn explained(arguments: &Arguments) -> Result<(String, bool), String> {
     let mut view = View::new(arguments)?;
     let subject = subject::find(&arguments.library, &mut view)?;
     let asked = super::shown(&arguments.library);
-    let scene = view.scene(&subject)?;
+    let scene = view.scene(&subject);
     let (system, disk) = (search::system(), Disk::default());
     let all: Vec<Explained> = subject
-        .targets()
+        .targets(&scene)
         .into_iter()
         .map(|target| {
             let explanation = one(&scene, &target, &view.elsewhere(), &system, &disk);
@@ -108,7 +113,20 @@ fn one(scene: &Scene, target: &Target, elsewhere: &Elsewhere, system: &System, d
         // What the program itself lacks is another question.
         let _needs = process.start(program);
     }
-    explain::explain(&mut process, target, elsewhere)
+    let caller = caller(&mut process, target, &scene.caller);
+    explain::explain(&mut process, target, caller, elsewhere)
+}
+
+/// The object that calls dlopen, where that makes a difference.
+fn caller(process: &mut Process, target: &Target, caller: &Caller) -> Option<usize> {
+    match (target, caller) {
+        (Target::Open(_), Caller::Object(path)) => process.take(path).ok().map(|(index, _)| index),
+        (Target::Open(_), Caller::Interpreter) => process.objects().iter().position(|object| {
+            let soname = object.elf.soname.as_deref().unwrap_or_default();
+            soname.starts_with("libpython") || soname.starts_with("libpypy")
+        }),
+        _ => None,
+    }
 }
 
 fn loader(program: &Path) -> Option<String> {
@@ -117,14 +135,15 @@ fn loader(program: &Path) -> Option<String> {
 
 /// LD_LIBRARY_PATH as this process has it.
 fn variable() -> OsString {
-    config::library_path().into()
+    config::library_path()
 }
 
 impl Subject {
     /// What ld.so is asked for.
-    fn targets(&self) -> Vec<Target> {
+    fn targets(&self, scene: &Scene) -> Vec<Target> {
         match self {
             Subject::Program(path) => vec![Target::Start(path.clone())],
+            Subject::Script(_) => scene.program.iter().cloned().map(Target::Start).collect(),
             Subject::Library(path) => vec![Target::File(path.clone())],
             Subject::Name(name) => vec![Target::Open(name.clone())],
             Subject::Module { objects, .. } => objects.iter().cloned().map(Target::File).collect(),

@@ -3,6 +3,7 @@
 //! It reads files and loads nothing. What the program opens later with dlopen is not told.
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +26,7 @@ pub struct Need {
 ///
 /// # Errors
 /// Why `object` itself cannot be read; what it needs is reported in the list.
-pub fn of(object: &Path, library_path: &str) -> Result<Vec<Need>, String> {
+pub fn of(object: &Path, library_path: &OsStr) -> Result<Vec<Need>, String> {
     let at = |why: &dyn std::fmt::Display| format!("{}: {why}", object.display());
     let real = std::fs::canonicalize(object).map_err(|error| at(&error))?;
     let loader = File::open(&real).ok().and_then(|file| elf::interpreter(&file).ok()?);
@@ -84,7 +85,7 @@ mod tests {
         let dirs = [format!("-L{}", path(&folder.join("a"))), format!("-Wl,-rpath-link,{}", path(&folder.join("b")))];
         let rpath = format!("-Wl,{tag},-rpath,$ORIGIN/a:${{ORIGIN}}/b");
         compile(&folder.join("program"), &[&dirs[..], &["-ldlcasta".into(), rpath]].concat());
-        let needs = of(&folder.join("program"), "").unwrap();
+        let needs = of(&folder.join("program"), OsStr::new("")).unwrap();
         needs.into_iter().map(|need| (need.name, need.found.ok())).collect()
     }
 
@@ -120,7 +121,7 @@ mod tests {
         let program = Path::new("/bin/sh");
         let told = Command::new("ldd").arg(program).output().unwrap();
         let told = String::from_utf8_lossy(&told.stdout).into_owned();
-        let needs = of(program, "").unwrap();
+        let needs = of(program, OsStr::new("")).unwrap();
         assert!(!needs.is_empty());
         for need in needs {
             let path = need.found.unwrap();

@@ -21,6 +21,7 @@ mod tests;
 pub mod verdict;
 pub mod wants;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::link::{Changes, LinkError, Shadow};
@@ -39,7 +40,7 @@ pub struct Host {
     /// What ld.so is here.
     pub system: System,
     /// LD_LIBRARY_PATH, to which a wrapper adds.
-    pub variable: String,
+    pub variable: OsString,
     /// Where programs are that may inherit the variable.
     pub programs: Vec<PathBuf>,
 }

@@ -23,6 +23,7 @@ mod tables;
 mod tests;
 mod versions;
 
+use std::ffi::OsString;
 use std::fs::File;
 
 use object::elf;
@@ -40,9 +41,9 @@ pub struct Elf {
     /// The names of the libraries that it needs, in order (DT_NEEDED).
     pub needed: Vec<String>,
     /// The entries of DT_RPATH, as they stand there: `$ORIGIN` is not replaced. One that is there and empty is one empty entry.
-    pub rpath: Vec<String>,
+    pub rpath: Vec<OsString>,
     /// The entries of DT_RUNPATH, as they stand there.
-    pub runpath: Vec<String>,
+    pub runpath: Vec<OsString>,
     /// It was linked with `-z nodefaultlib`: the system's own folders are not looked into for it.
     pub no_default: bool,
     /// What the linker signed it with (the note NT_GNU_BUILD_ID).

@@ -7,6 +7,7 @@ mod hints;
 #[cfg(test)]
 mod tests;
 
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use super::search::process::{Need, NotGiven, Opened, of_system};
@@ -16,7 +17,7 @@ pub use hints::Hint;
 /// What is to be explained.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// What dlopen does with this path or bare name, called from the program.
+    /// What dlopen does with this path or bare name.
     Open(String),
     /// What dlopen does with the path of this file, called from the program.
     File(PathBuf),
@@ -75,9 +76,9 @@ pub struct Step {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Own {
     /// DT_RPATH.
-    pub rpath: Option<String>,
+    pub rpath: Option<OsString>,
     /// DT_RUNPATH.
-    pub runpath: Option<String>,
+    pub runpath: Option<OsString>,
 }
 
 /// What came of a search.
@@ -108,17 +109,18 @@ impl Step {
     }
 }
 
-/// Goes through the whole search for `target` in `process`.
+/// Goes through the whole search for `target` in `process`. A bare name is searched for as if the object `caller` had called dlopen,
+/// the program by default.
 #[must_use]
-pub fn explain(process: &mut Process, target: &Target, elsewhere: &Elsewhere) -> Explanation {
+pub fn explain(process: &mut Process, target: &Target, caller: Option<usize>, elsewhere: &Elsewhere) -> Explanation {
     let mut steps = Vec::new();
     let (asked, needs) = match target {
         Target::Start(program) => (None, process.start(program).unwrap_or_default()),
-        Target::Open(name) => asked(process.open(name, None)),
+        Target::Open(name) => asked(process.open(name, caller)),
         Target::File(path) => asked(process.open_file(path)),
     };
     if let Some((trail, given)) = asked {
-        let asker = process.program_index();
+        let asker = caller.or(process.program_index());
         steps.push(step(process, (None, asker), trail, given, &Known { elsewhere, is_systems: false }));
     }
     let system = of_system(&needs);
@@ -162,7 +164,7 @@ fn step(
 
 /// RPATH and RUNPATH of an object, as they stand there.
 fn own(process: &Process, index: Option<usize>) -> Own {
-    let text = |entries: &[String]| (!entries.is_empty()).then(|| entries.join(":"));
+    let text = |entries: &[OsString]| (!entries.is_empty()).then(|| entries.join(OsStr::new(":")));
     let elf = index.map(|index| &process.object(index).elf);
     elf.map_or(Own::default(), |elf| Own { rpath: text(&elf.rpath), runpath: text(&elf.runpath) })
 }
@@ -171,7 +173,7 @@ fn own(process: &Process, index: Option<usize>) -> Own {
 fn own_folders(process: &Process, index: usize) -> [Vec<PathBuf>; 2] {
     let object = process.object(index);
     let origin = process.origin(index);
-    let of = |entries: &[String]| {
+    let of = |entries: &[OsString]| {
         let folders = folders::of_object(entries, &origin, process.system());
         folders.into_iter().map(|folder| folder.path).collect()
     };

@@ -3,6 +3,7 @@
 //! It is made on one rank and carried out on all; nothing is opened here.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -87,7 +88,7 @@ pub struct Target {
     /// Its program; none: as if nothing were loaded.
     pub program: Option<PathBuf>,
     /// Its LD_LIBRARY_PATH.
-    pub library_path: String,
+    pub library_path: OsString,
     /// Folders of Python's search path, the first one first, or the program as it was called: they tell which layers count. None of them
     /// in a layer: all do.
     pub path: Vec<PathBuf>,

@@ -95,6 +95,25 @@ fn names_that_are_no_text_are_told_in_every_form() {
 }
 
 #[test]
+fn what_links_lead_to_in_a_folder_that_is_no_text_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let top = stack(folder.path(), odd(b"q\xff"));
+    let b = top.join("base/lib/libdlcastb.so.1");
+    library(&b, "int b;", &[odd(b"-Wl,-soname,libdlcastb.so.1")]);
+    let object = top.join("app").join(SITE).join("m.so");
+    library(&object, "int PyInit_m(void) { return 0; }", &[b.as_os_str()]);
+    let explain = |asked: &OsStr| dlcast(&["explain".as_ref(), asked, "--stack".as_ref(), top.as_os_str()]);
+    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1")] {
+        assert_eq!(explain(asked).status.code(), Some(1), "{}", told(&explain(asked)));
+    }
+    let linked = dlcast(&["layers".as_ref(), "link".as_ref(), top.as_os_str()]);
+    assert_eq!(linked.status.code(), Some(0), "{}", told(&linked));
+    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1")] {
+        assert_eq!(explain(asked).status.code(), Some(0), "{}", told(&explain(asked)));
+    }
+}
+
+#[test]
 fn a_plan_says_which_path_it_cannot_carry() {
     let folder = tempfile::tempdir().unwrap();
     let words = |top: &Path| dlcast(&["layers".as_ref(), "plan".as_ref(), top.as_os_str()]);

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::python::Caller;
 use super::subject::Subject;
 use super::{Explained, Scene};
 use crate::cli::{place, shown};
@@ -17,12 +18,16 @@ pub fn json(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained]) ->
         "version": VERSION,
         "asked": asked,
         "kind": match subject {
-            Subject::Program(_) => "program",
+            Subject::Program(_) | Subject::Script(_) => "program",
             Subject::Library(_) => "library",
             Subject::Name(_) => "name",
             Subject::Module { .. } => "module",
         },
         "program": scene.program.as_ref().map(shown),
+        "caller": match (subject, &scene.caller) {
+            (Subject::Name(_), Caller::Object(path)) => Some(shown(path)),
+            _ => None,
+        },
         "library_path": shown(&scene.variable),
         "objects": all.iter().map(object).collect::<Vec<_>>(),
     })
@@ -103,7 +108,9 @@ fn reason(reason: &Reason) -> &'static str {
 
 fn hint(hint: &Hint) -> Value {
     match hint {
-        Hint::Stopped { path, what } => json!({ "hint": "stopped", "path": shown(path), "what": what }),
+        Hint::Stopped { path, what, means } => {
+            json!({ "hint": "stopped", "path": shown(path), "what": what, "stands_for": means })
+        }
         Hint::Foreign { path, what } => json!({ "hint": "foreign", "path": shown(path), "what": what }),
         Hint::Dangling { path, to } => json!({ "hint": "dangling", "path": shown(path), "to": shown(to) }),
         Hint::TurnedOff { path, rpath_of, runpath_of } => {

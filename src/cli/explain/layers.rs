@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::module;
-use super::python::Found;
+use super::python::{Caller, Found};
 use super::{Arguments, Scene};
 use crate::config;
 use crate::host::search;
@@ -89,7 +89,15 @@ impl Layers {
             self.index.layers[self.layer],
             program.as_ref().map_or(String::new(), |program| format!(", {}", program.display()))
         );
-        Scene { program, variable, told }
+        let caller = program.as_deref().map_or(Caller::Program, |program| Caller::of_ctypes(module::ctypes(program)));
+        Scene { program, variable, told, caller }
+    }
+
+    /// The layer's Python, which a script starts.
+    pub fn started(&self) -> Scene {
+        let scene = self.scene();
+        let program = scene.program.as_ref().map_or("some program".into(), |program| program.display().to_string());
+        Scene { told: format!("starts {program}, the Python of layer `{}`", self.index.layers[self.layer]), ..scene }
     }
 
     /// Where else a library of that name is.

@@ -12,6 +12,16 @@ pub fn find(roots: &[&Path], name: &str) -> Option<Found> {
     sites.iter().find_map(|site| within(site, name))
 }
 
+/// The extension module of ctypes that a Python has in its installation; none where it is built in.
+pub fn ctypes(program: &Path) -> Option<PathBuf> {
+    let all = sites(program.parent()?.parent()?);
+    // There may be other versions beside it.
+    let is_own = |site: &&PathBuf| site.iter().any(|part| Some(part) == program.file_name());
+    let own: Vec<PathBuf> = all.iter().filter(is_own).cloned().collect();
+    let sites = if own.is_empty() { all } else { own };
+    sites.iter().find_map(|site| within(site, "_ctypes"))?.objects.pop()
+}
+
 /// The folders of modules of an environment: `lib/python3.11/site-packages`, and what a runtime has beside it.
 fn sites(root: &Path) -> Vec<PathBuf> {
     let mut sites = Vec::new();
@@ -35,21 +45,20 @@ fn within(site: &Path, name: &str) -> Option<Found> {
     let last = parts.pop()?;
     let folder = parts.iter().fold(site.to_path_buf(), |folder, part| folder.join(part));
     let package = folder.join(last);
-    let text = |path: &Path| Some(path.display().to_string());
     // As CPython goes: a package, then an extension module, then a file.
     if package.join("__init__.py").is_file() {
-        return Some(Found { origin: text(&package.join("__init__.py")), folders: vec![package], objects: Vec::new() });
+        return Some(Found { origin: Some(package.join("__init__.py")), folders: vec![package], objects: Vec::new() });
     }
     let objects = objects(&folder, last);
     if let [object] = &objects[..] {
-        return Some(Found { origin: text(object), folders: Vec::new(), objects });
+        return Some(Found { origin: Some(object.clone()), folders: Vec::new(), objects });
     }
     if !objects.is_empty() {
         return Some(Found { origin: None, folders: Vec::new(), objects });
     }
     let file = folder.join(format!("{last}.py"));
     if file.is_file() {
-        return Some(Found { origin: text(&file), ..Found::default() });
+        return Some(Found { origin: Some(file), ..Found::default() });
     }
     // A folder without a file of its own is a package, too; at the top it may be anything.
     (package.is_dir() && !parts.is_empty()).then(|| Found { folders: vec![package], ..Found::default() })
@@ -93,8 +102,24 @@ mod tests {
     fn found(root: &Path, name: &str) -> Option<(String, Vec<String>)> {
         let found = find(&[root], name)?;
         let short = |path: &Path| path.strip_prefix(root.join("lib/python3.11")).unwrap().display().to_string();
-        let origin = found.origin.map(|origin| short(Path::new(&origin))).unwrap_or_default();
+        let origin = found.origin.map(|origin| short(&origin)).unwrap_or_default();
         Some((origin, found.objects.iter().chain(&found.folders).map(|path| short(path)).collect()))
+    }
+
+    #[test]
+    fn the_ctypes_of_a_python_is_that_of_its_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let module = |version: &str| dir.path().join(format!("lib/{version}/lib-dynload/_ctypes.abi3.so"));
+        for version in ["python3.9", "python3.10", "python3.11"] {
+            std::fs::create_dir_all(module(version).parent().unwrap()).unwrap();
+        }
+        for version in ["python3.9", "python3.10"] {
+            std::fs::write(module(version), "").unwrap();
+        }
+        let of = |name: &str| ctypes(&dir.path().join("bin").join(name));
+        assert_eq!(of("python3.9"), Some(module("python3.9")));
+        assert_eq!(of("python3.10"), Some(module("python3.10")));
+        assert_eq!(of("python3.11"), None);
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::layers::Layers;
-use super::python::{self, Found, Python};
+use super::module;
+use super::python::{self, Caller, Found, Python};
+use super::started::{self, Started};
 use super::subject::Subject;
 use super::{Arguments, Scene};
 use crate::config;
@@ -17,8 +19,10 @@ pub struct View {
     /// The layers that the user has named.
     layers: Option<Layers>,
     /// The program that the user has named.
-    program: Option<PathBuf>,
-    /// The Python in PATH, if there is one.
+    program: Option<Started>,
+    /// The script that is to be explained.
+    script: Option<Started>,
+    /// The Python that is asked: the program, or what runs the script, if that is one; else the one in PATH, if there is one.
     python: Option<PathBuf>,
     asked: OnceCell<Result<Python, String>>,
     files: RefCell<Option<HashMap<String, Vec<PathBuf>>>>,
@@ -32,13 +36,14 @@ impl View {
     pub fn new(arguments: &Arguments) -> Result<View, String> {
         let folders = config::program_folders();
         let program = arguments.program.as_ref().map(|name| program::find(name.as_os_str(), &folders));
-        let program = program.transpose().map_err(|error| error.to_string())?;
-        let python = ["python", "python3"].into_iter().find_map(|name| program::find(name.as_ref(), &folders).ok());
+        let program = program.transpose().map_err(|error| error.to_string())?.map(|path| started::look(&path));
+        let in_path = || ["python", "python3"].into_iter().find_map(|name| program::find(name.as_ref(), &folders).ok());
+        let python = program.as_ref().and_then(|program| program.python.clone()).or_else(in_path);
         let layers = Layers::new(arguments)?;
-        Ok(View { layers, program, python, asked: OnceCell::new(), files: RefCell::default() })
+        Ok(View { layers, program, script: None, python, asked: OnceCell::new(), files: RefCell::default() })
     }
 
-    /// The Python in PATH.
+    /// The Python that is asked.
     ///
     /// # Errors
     /// Why it cannot be asked.
@@ -73,6 +78,13 @@ impl View {
         }
     }
 
+    /// A script is to be explained: what runs it is looked at.
+    pub fn look_at_script(&mut self, path: &Path) {
+        let started = started::look(path);
+        self.python = started.python.clone().or(self.python.take());
+        self.script = Some(started);
+    }
+
     /// Where modules were looked for.
     pub fn modules_of(&self) -> String {
         if let Some(layers) = &self.layers {
@@ -82,34 +94,69 @@ impl View {
     }
 
     /// Where the subject is opened.
-    ///
-    /// # Errors
-    /// Why that cannot be told.
-    pub fn scene(&self, subject: &Subject) -> Result<Scene, String> {
-        if let Some(layers) = &self.layers {
-            let scene = layers.scene();
-            return Ok(match subject {
-                Subject::Program(path) => Scene { program: Some(path.clone()), told: "is started".into(), ..scene },
-                _ => scene,
-            });
+    pub fn scene(&self, subject: &Subject) -> Scene {
+        let started = match subject {
+            Subject::Script(_) => self.script.as_ref(),
+            _ => self.program.as_ref(),
+        };
+        let plain = |told: &str| Scene { variable: super::variable(), told: told.into(), ..Scene::default() };
+        match (&self.layers, subject) {
+            (Some(layers), Subject::Program(path)) => {
+                Scene { program: Some(path.clone()), told: "is started".into(), ..layers.scene() }
+            }
+            (Some(layers), Subject::Script(_)) => match started {
+                Some(Started { python: None, program, .. }) => {
+                    Scene { program: Some(program.clone()), told: run_by(program), ..layers.scene() }
+                }
+                _ => layers.started(),
+            },
+            (Some(layers), _) => layers.scene(),
+            (None, Subject::Program(path)) => Scene { program: Some(path.clone()), ..plain("is started") },
+            (None, Subject::Script(_)) => started.map_or(plain("is run by some program"), |script| self.run(script)),
+            (None, _) => started.map_or_else(|| self.opened(), |program| self.opened_by(program)),
         }
-        let variable = super::variable();
-        if let Subject::Program(path) = subject {
-            return Ok(Scene { program: Some(path.clone()), told: "is started".into(), variable });
-        }
-        if let Some(program) = &self.program {
-            let program = behind(program)?;
-            return Ok(Scene { told: format!("is opened by {}", program.display()), program: Some(program), variable });
-        }
+    }
+
+    /// By the Python in PATH.
+    fn opened(&self) -> Scene {
         match self.python() {
-            None => Ok(Scene { program: None, told: "is opened by some program".into(), variable }),
-            Some(Err(error)) => {
-                Ok(Scene { program: None, told: format!("is opened by some program ({error})"), variable })
+            None => by_some("is opened by some program".into()),
+            Some(Err(error)) => by_some(format!("is opened by some program ({error})")),
+            Some(Ok(python)) => by_python(python, format!("is opened by {}", python.program.display())),
+        }
+    }
+
+    /// By the program that the user has named.
+    fn opened_by(&self, started: &Started) -> Scene {
+        let named = match started.is_script {
+            true => format!(", which {} starts", started.path.display()),
+            false => String::new(),
+        };
+        let told = |program: &Path| format!("is opened by {}{named}", program.display());
+        match started.python.as_ref().and_then(|_| self.python()) {
+            Some(Ok(python)) => by_python(python, told(&python.program)),
+            Some(Err(error)) => unasked(started, &told(&started.unasked()), error),
+            None => {
+                let program = started.program.display();
+                let told = match started.is_script {
+                    true => {
+                        let script = started.path.display();
+                        format!("is opened by {program}, which runs the script {script}; what that starts is not known")
+                    }
+                    false => format!("is opened by {program}"),
+                };
+                Scene { program: Some(started.program.clone()), ..by_some(told) }
             }
-            Some(Ok(python)) => {
-                let told = format!("is opened by {}", python.program.display());
-                Ok(Scene { program: Some(python.program.clone()), told, variable: python.library_path.clone().into() })
-            }
+        }
+    }
+
+    /// The script that is to be explained.
+    fn run(&self, started: &Started) -> Scene {
+        let told = |program: &Path| format!("starts {}", program.display());
+        match started.python.as_ref().and_then(|_| self.python()) {
+            Some(Ok(python)) => by_python(python, told(&python.program)),
+            Some(Err(error)) => unasked(started, &told(&started.unasked()), error),
+            None => Scene { program: Some(started.program.clone()), ..by_some(run_by(&started.program)) },
         }
     }
 
@@ -139,10 +186,25 @@ impl View {
     }
 }
 
-/// A script is no program that opens anything: what runs it is.
-fn behind(path: &Path) -> Result<PathBuf, String> {
-    let program::Program { mut chain, .. } = program::look(path, &config::program_folders());
-    chain.pop().ok_or_else(|| format!("{}: no program", path.display()))
+fn by_some(told: String) -> Scene {
+    Scene { told, variable: super::variable(), ..Scene::default() }
+}
+
+fn by_python(python: &Python, told: String) -> Scene {
+    let (variable, caller) = (python.library_path.clone(), python.caller.clone());
+    Scene { program: Some(python.program.clone()), told, variable, caller }
+}
+
+/// A Python that does not start; it may be just that which is to be explained.
+fn unasked(started: &Started, told: &str, error: &str) -> Scene {
+    let program = started.unasked();
+    let caller = Caller::of_ctypes(module::ctypes(&program));
+    let told = format!("{told} (which does not say what it adds to LD_LIBRARY_PATH: {error})");
+    Scene { program: Some(program), caller, ..by_some(told) }
+}
+
+fn run_by(program: &Path) -> String {
+    format!("is run by {}; what it starts in turn is not known", program.display())
 }
 
 /// The files of an environment that are called like libraries, by name. An environment that is the whole system is left out: what

@@ -1,5 +1,7 @@
 //! What a Python says of itself: which program it is, and where a module is. It is asked in a process of its own.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -35,14 +37,20 @@ def look(name):
         if path is None and count < len(parts):
             return None
     return spec
-told = {"program": os.path.realpath("/proc/self/exe"), "prefix": sys.prefix,
-        "library_path": os.environ.get("LD_LIBRARY_PATH", "")}
+def text(value):  # A character for each byte: paths are bytes, and JSON is text.
+    return None if value is None else os.fsencode(value).decode("latin-1")
+told = {"program": text(os.path.realpath("/proc/self/exe")), "prefix": text(sys.prefix),
+        "library_path": text(os.environ.get("LD_LIBRARY_PATH", ""))}
+try:
+    told["ctypes"] = text(importlib.util.find_spec("_ctypes").origin)
+except BaseException:
+    pass
 if len(sys.argv) > 1:
     try:
         spec = look(sys.argv[1]) or importlib.util.find_spec(sys.argv[1])
         if spec is not None:
-            told["origin"] = spec.origin
-            told["folders"] = list(spec.submodule_search_locations or [])
+            told["origin"] = text(spec.origin)
+            told["folders"] = [text(folder) for folder in spec.submodule_search_locations or []]
             told["found"] = True
     except BaseException as error:
         told["error"] = "%s: %s" % (type(error).__name__, error)
@@ -57,14 +65,35 @@ pub struct Python {
     /// Its environment.
     pub prefix: PathBuf,
     /// Its LD_LIBRARY_PATH, to which a wrapper may have added.
-    pub library_path: String,
+    pub library_path: OsString,
+    /// What calls dlopen for ctypes.
+    pub caller: Caller,
+}
+
+/// What calls dlopen in a process: its RUNPATH counts for a bare name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Caller {
+    /// The program itself.
+    #[default]
+    Program,
+    /// The part of Python that is the interpreter: its library, where it has one, else the program. ctypes is built into it.
+    Interpreter,
+    /// This object.
+    Object(PathBuf),
+}
+
+impl Caller {
+    /// What calls dlopen for ctypes, where the module behind it is this file; none if it is no file.
+    pub fn of_ctypes(file: Option<PathBuf>) -> Caller {
+        file.filter(|file| file.is_absolute()).map_or(Caller::Interpreter, Caller::Object)
+    }
 }
 
 /// A module that a Python has found.
 #[derive(Debug, Clone, Default)]
 pub struct Found {
     /// Its file; `built-in` or `frozen` for those without.
-    pub origin: Option<String>,
+    pub origin: Option<PathBuf>,
     /// Of a package, its folders.
     pub folders: Vec<PathBuf>,
     /// Of an extension module, the files that a finder of its package would choose from.
@@ -85,15 +114,26 @@ pub fn ask(path: &Path, module: Option<&str>) -> Result<(Python, Option<Found>),
     }
     let told = ended.out.lines().rev().find_map(|line| line.strip_prefix("dlcast "));
     let told: Value = told.and_then(|told| serde_json::from_str(told).ok()).ok_or(failed("is no Python".into()))?;
-    let text = |key: &str| told[key].as_str().unwrap_or_default().to_string();
     if let Some(error) = told["error"].as_str() {
         return Err(failed(format!("looking for {}: {error}", module.unwrap_or_default())));
     }
-    let python =
-        Python { program: text("program").into(), prefix: text("prefix").into(), library_path: text("library_path") };
-    let folders = told["folders"].as_array().into_iter().flatten().filter_map(Value::as_str).map(PathBuf::from);
+    let path = |key: &str| bytes(&told[key]).map(PathBuf::from);
+    // In PyPy it is a package, over modules that are built in.
+    let ctypes = path("ctypes").filter(|file| file.extension().is_some_and(|end| end == "so"));
+    let python = Python {
+        program: path("program").unwrap_or_default(),
+        prefix: path("prefix").unwrap_or_default(),
+        library_path: bytes(&told["library_path"]).unwrap_or_default(),
+        caller: Caller::of_ctypes(ctypes),
+    };
+    let folders = told["folders"].as_array().into_iter().flatten().filter_map(bytes).map(PathBuf::from);
     let found = told["found"].as_bool().unwrap_or_default();
-    let origin = told["origin"].as_str().map(String::from);
-    let found = found.then(|| Found { origin, folders: folders.collect(), objects: Vec::new() });
+    let found = found.then(|| Found { origin: path("origin"), folders: folders.collect(), objects: Vec::new() });
     Ok((python, found))
+}
+
+/// Bytes, of which each is a character.
+fn bytes(value: &Value) -> Option<OsString> {
+    let bytes: Option<Vec<u8>> = value.as_str()?.chars().map(|one| u8::try_from(one).ok()).collect();
+    bytes.map(OsString::from_vec)
 }

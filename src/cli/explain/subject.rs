@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::place::View;
+use super::started;
 use crate::layers::elf::{self, Kind};
 
 /// What was asked for.
@@ -12,6 +13,8 @@ use crate::layers::elf::{self, Kind};
 pub enum Subject {
     /// A program: what its start needs.
     Program(PathBuf),
+    /// A script: what the program that runs it needs.
+    Script(PathBuf),
     /// A library, by its path.
     Library(PathBuf),
     /// A name that is searched for.
@@ -19,7 +22,9 @@ pub enum Subject {
     /// A module of Python.
     Module {
         /// Its file; none of a package without one.
-        origin: Option<String>,
+        origin: Option<PathBuf>,
+        /// Its package chooses one of its objects.
+        is_choice: bool,
         /// Its own object, or all those of a package, sorted.
         objects: Vec<PathBuf>,
     },
@@ -57,6 +62,11 @@ fn by_path(path: &Path, view: &mut View) -> Result<Subject, String> {
     }
     let file = std::fs::File::open(&path).map_err(|error| at(&error))?;
     view.look_at(&path);
+    // One that is called like a library is meant to be one.
+    if started::is_script(&path) && !is_object_name(&path) {
+        view.look_at_script(&path);
+        return Ok(Subject::Script(path));
+    }
     match elf::read_any_file(&file) {
         Ok(elf) if elf.kind == Kind::Executable => Ok(Subject::Program(path)),
         // One that dlopen would refuse is explained, too: the search comes to it, and says what is wrong.
@@ -78,20 +88,17 @@ fn module(name: &str, view: &mut View) -> Result<Subject, String> {
         let bare = if name.contains('.') { "" } else { "; for a library, give its whole name (libz.so.1)" };
         return Err(format!("no module `{name}` {}{bare}", view.modules_of()));
     };
-    let origin = found.origin.map(PathBuf::from).filter(|origin| origin.is_absolute());
-    if let Some(origin) = origin.clone().filter(|origin| is_object_name(origin)) {
-        return Ok(Subject::Module { origin: text(&Some(origin.clone())), objects: vec![origin] });
+    let origin = found.origin.filter(|origin| origin.is_absolute());
+    if let Some(object) = origin.clone().filter(|origin| is_object_name(origin)) {
+        return Ok(Subject::Module { origin, is_choice: false, objects: vec![object] });
     }
+    let is_choice = origin.is_none() && !found.objects.is_empty();
     let mut objects = found.objects;
     for folder in &found.folders {
         objects_below(folder, &mut objects);
     }
     objects.sort();
-    Ok(Subject::Module { origin: text(&origin), objects })
-}
-
-fn text(path: &Option<PathBuf>) -> Option<String> {
-    path.as_ref().map(|path| path.display().to_string())
+    Ok(Subject::Module { origin, is_choice, objects })
 }
 
 fn is_object_name(path: &Path) -> bool {

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 use super::place::View;
+use super::python::Caller;
 use super::subject::Subject;
 use super::{Explained, Scene};
 use crate::layers::explain::{Hint, Outcome, Own, Place, State, Step, Target};
@@ -15,11 +17,12 @@ pub fn text(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained], vi
     let _ = writeln!(text, "{}", head(asked, subject, scene));
     let (well, ill): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.explanation.missing().next().is_none());
     // Of a package with many objects only what lacks something is told in full.
-    let full = if all.len() == 1 { all.iter().collect() } else { ill };
+    let is_full = all.len() == 1 || matches!(subject, Subject::Module { is_choice: true, .. });
+    let full = if is_full { all.iter().collect() } else { ill };
     for explained in full {
         let _ = writeln!(text, "\n{}", search(explained).trim_end());
     }
-    if all.len() > 1 && !well.is_empty() {
+    if !is_full && !well.is_empty() {
         let _ = writeln!(text, "\nall that is needed is found:");
         for explained in &well {
             let _ = writeln!(text, "  {}", name(&explained.target));
@@ -33,16 +36,20 @@ pub fn text(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained], vi
 
 fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
     let what = match subject {
-        Subject::Program(path) | Subject::Library(path) => path.display().to_string(),
+        Subject::Program(path) | Subject::Script(path) | Subject::Library(path) => path.display().to_string(),
         Subject::Name(name) => name.clone(),
         Subject::Module { objects, .. } if objects.is_empty() => {
             return format!("module `{asked}` has no object that ld.so would open: there is nothing to search for");
         }
-        Subject::Module { origin, objects } => {
-            let origin = origin.as_deref().unwrap_or("chosen by its package from several files, or a folder");
-            let what = format!("module `{asked}` is {origin}");
+        Subject::Module { is_choice: true, objects, .. } => {
+            let objects: Vec<String> = objects.iter().map(|path| format!("\n  {}", path.display())).collect();
+            format!("module `{asked}` is chosen by its package from {} files:{}", objects.len(), objects.concat())
+        }
+        Subject::Module { origin, objects, .. } => {
+            let file = origin.as_ref().map(|origin| origin.display().to_string());
+            let what = format!("module `{asked}` is {}", file.unwrap_or("a folder without a file of its own".into()));
             match objects.len() {
-                1 if objects[0].to_str() == Some(origin) => what,
+                1 if objects.first() == origin.as_ref() => what,
                 1 => format!("{what}, with one object: {}", objects[0].display()),
                 count => format!("{what}, with {count} objects"),
             }
@@ -52,7 +59,11 @@ fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
         true => "LD_LIBRARY_PATH is not set".to_string(),
         false => format!("LD_LIBRARY_PATH={}", scene.variable.display()),
     };
-    format!("{what}\n{}; {variable}", scene.told)
+    let caller = match (subject, &scene.caller) {
+        (Subject::Name(_), Caller::Object(path)) => format!(" (by ctypes, which is {})", path.display()),
+        _ => String::new(),
+    };
+    format!("{what}\n{}{caller}; {variable}", scene.told)
 }
 
 fn name(target: &Target) -> String {
@@ -95,9 +106,11 @@ fn search(explained: &Explained) -> String {
 fn own_paths(own: &Own) -> String {
     match (own.rpath.as_deref(), own.runpath.as_deref()) {
         (None, None) => String::new(),
-        (Some(rpath), None) => format!(" (RPATH {rpath})"),
-        (None, Some(runpath)) => format!(" (RUNPATH {runpath})"),
-        (Some(rpath), Some(runpath)) => format!(" (RUNPATH {runpath}; its RPATH {rpath} counts for nothing beside it)"),
+        (Some(rpath), None) => format!(" (RPATH {})", rpath.display()),
+        (None, Some(runpath)) => format!(" (RUNPATH {})", runpath.display()),
+        (Some(rpath), Some(runpath)) => {
+            format!(" (RUNPATH {}; its RPATH {} counts for nothing beside it)", runpath.display(), rpath.display())
+        }
     }
 }
 
@@ -189,7 +202,8 @@ fn ways(step: &Step, view: &View) -> Vec<String> {
 fn way(hint: &Hint, step: &Step, view: &View) -> String {
     let by = step.by.as_ref().map_or("the program".into(), |by| by.display().to_string());
     match hint {
-        Hint::Stopped { path, what } => {
+        Hint::Stopped { path, means: Some(means), .. } => stands_for(path, means, step),
+        Hint::Stopped { path, what, means: None } => {
             format!("{}: {what}; ld.so looks no further: replace that file, or take it away", path.display())
         }
         Hint::Foreign { path, what } => format!("{}: {what}; get the library for this machine", path.display()),
@@ -207,6 +221,12 @@ fn way(hint: &Hint, step: &Step, view: &View) -> String {
             rpath_of.display(),
             runpath_of.display()
         ),
+        Hint::NotInherited { path, runpath_of } if step.by.is_none() => format!(
+            "{} is there, in the RUNPATH of {}, which counts for that object's own needs only, and not for what others open: open \
+             it by its path, or add the folder to LD_LIBRARY_PATH",
+            path.display(),
+            runpath_of.display()
+        ),
         Hint::NotInherited { path, runpath_of } => format!(
             "{} is there, in the RUNPATH of {}, which counts for that object's own needs only: give {by} a RUNPATH of its \
              own (patchelf --add-rpath), or add the folder to LD_LIBRARY_PATH",
@@ -220,7 +240,8 @@ fn way(hint: &Hint, step: &Step, view: &View) -> String {
             path.display()
         ),
         Hint::NoFolders { of, path } => {
-            format!("no folder of the path in {} exists ({path}): it was built for another place", of.display())
+            let (of, path) = (of.display(), path.display());
+            format!("no folder of the path in {of} exists ({path}): it was built for another place")
         }
         Hint::Elsewhere(place) => elsewhere(place, view),
         Hint::Trapped(place) => {
@@ -231,6 +252,19 @@ fn way(hint: &Hint, step: &Step, view: &View) -> String {
             format!("the system has {}: another version is another library", names.join(", "))
         }
     }
+}
+
+/// A text for the linker, in whose place ld.so would need the library.
+fn stands_for(path: &Path, means: &str, step: &Step) -> String {
+    let (path, name) = (path.display(), &step.trail.name);
+    let ask = match &step.by {
+        None => format!("ask for {means}"),
+        Some(by) => {
+            let by = by.display();
+            format!("{by} should need that name (link it anew, or patchelf --replace-needed {name} {means} {by})")
+        }
+    };
+    format!("{path} is for the linker, and stands for {means}: {ask}, and leave the file alone")
 }
 
 fn elsewhere(place: &Place, view: &View) -> String {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -28,7 +29,7 @@ pub enum Way {
 pub struct Scenes<'a> {
     index: &'a Index,
     system: &'a System,
-    variable: String,
+    variable: OsString,
     programs: Vec<Option<PathBuf>>,
     wrapped: Vec<bool>,
     links: Vec<Rc<BTreeSet<String>>>,
@@ -143,8 +144,9 @@ impl<'a> Scenes<'a> {
 }
 
 /// What a wrapper has added to the variable is not the user's.
-fn without_layers(variable: &str, index: &Index) -> String {
-    let is_layers = |entry: &&str| index.roots.iter().any(|root| Path::new(entry) == root.join(wrapper::DYNLIB));
-    let own: Vec<&str> = variable.split(':').filter(|entry| !is_layers(entry) && !entry.is_empty()).collect();
-    own.join(":")
+fn without_layers(variable: &OsStr, index: &Index) -> OsString {
+    let is_layers = |entry: &OsStr| index.roots.iter().any(|root| Path::new(entry) == root.join(wrapper::DYNLIB));
+    let entries = variable.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes);
+    let own: Vec<&OsStr> = entries.filter(|entry| !is_layers(entry) && !entry.is_empty()).collect();
+    own.join(OsStr::new(":"))
 }

@@ -1,6 +1,7 @@
 //! Claims about checks, on stacks of objects made on the fly. `layers::search` is held against the real ld.so; here the real one is
 //! asked once more, for what a whole check says.
 
+use std::ffi::OsString;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,7 @@ const NEW: &str = "-Wl,--enable-new-dtags";
 struct Made {
     bench: Bench,
     stack: Stack,
-    variable: String,
+    variable: OsString,
 }
 
 fn site(layer: &str, path: &str) -> String {
@@ -40,7 +41,7 @@ impl Made {
         }
         std::fs::write(bench.path("stack.toml"), text).unwrap();
         let stack = Stack::read(&bench.path("stack.toml"), None).unwrap();
-        Made { bench, stack, variable: String::new() }
+        Made { bench, stack, variable: OsString::new() }
     }
 
     fn check(&self) -> Report {
@@ -136,11 +137,11 @@ fn the_users_variable_goes_before_the_links() {
     let own = made.bench.library(&site("fw", "libdlcastb.so.1"), &[], &[]);
     made.bench.library("mine/libdlcastb.so.1", &[], &["-Wl,-z,nodelete"]);
     made.link();
-    made.variable = made.bench.text("mine");
+    made.variable = made.bench.text("mine").into();
     let report = made.check();
     assert_eq!(finding(&report, "libdlcastb.so.1").problem, Some(Problem::Replaced { by: own }));
     // What a wrapper has added is no user's.
-    made.variable = made.bench.text("app/share/venv/dynlib");
+    made.variable = made.bench.text("app/share/venv/dynlib").into();
     assert_eq!(finding(&made.check(), "libdlcastb.so.1").without, Some(Without::Missing));
 }
 

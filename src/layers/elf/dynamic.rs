@@ -3,6 +3,8 @@
 //! It finds every table and makes sure that the table is there, of the size it claims. What the tables say is checked elsewhere.
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use object::NativeEndian as NE;
 use object::elf::{self, Dyn64, DynamicTag};
@@ -169,7 +171,7 @@ impl Dynamic {
         let Some(offset) = self.value(elf::DT_SONAME) else {
             return Ok(None);
         };
-        let name = self.string(image, "DT_SONAME", offset, LONGEST_NAME)?;
+        let name = self.text(image, "DT_SONAME", offset, LONGEST_NAME)?;
         Ok(Some(name).filter(|name| !name.is_empty()))
     }
 
@@ -180,7 +182,7 @@ impl Dynamic {
         tag: &'static str,
         offset: u64,
     ) -> Result<String, ElfError> {
-        let name = self.string(image, tag, offset, LONGEST_NAME)?;
+        let name = self.text(image, tag, offset, LONGEST_NAME)?;
         if name.is_empty() {
             return Err(damaged(tag, "has no name"));
         }
@@ -213,22 +215,22 @@ impl Dynamic {
         &self,
         image: &Image<R>,
         (tag, name): (DynamicTag, &'static str),
-    ) -> Result<Vec<String>, ElfError> {
+    ) -> Result<Vec<OsString>, ElfError> {
         let Some(offset) = self.value(tag) else {
             return Ok(Vec::new());
         };
         let path = self.string(image, name, offset, LONGEST_PATH)?;
-        Ok(path.split(':').map(str::to_string).collect())
+        Ok(path.split(|byte| *byte == b':').map(|entry| OsStr::from_bytes(entry).into()).collect())
     }
 
-    /// The string at `offset` of the table; bytes that are not UTF-8 are replaced.
+    /// The string at `offset` of the table.
     fn string<'d, R: ReadRef<'d>>(
         &self,
         image: &Image<R>,
         tag: &'static str,
         offset: u64,
         longest: u64,
-    ) -> Result<String, ElfError> {
+    ) -> Result<Vec<u8>, ElfError> {
         if offset >= self.strings.size {
             return Err(damaged(tag, "is outside of the string table"));
         }
@@ -245,16 +247,27 @@ impl Dynamic {
         if !ended {
             return Err(damaged(tag, "is too long"));
         }
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(text)
+    }
+
+    /// The same as text; bytes that are not UTF-8 are replaced.
+    fn text<'d, R: ReadRef<'d>>(
+        &self,
+        image: &Image<R>,
+        tag: &'static str,
+        offset: u64,
+        longest: u64,
+    ) -> Result<String, ElfError> {
+        Ok(String::from_utf8_lossy(&self.string(image, tag, offset, longest)?).into_owned())
     }
 
     /// The symbol name at `offset`.
     pub fn name<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
-        self.string(image, "DT_SYMTAB", offset, LONGEST_PATH)
+        self.text(image, "DT_SYMTAB", offset, LONGEST_PATH)
     }
 
     /// The version's file name at `offset`.
     pub fn version_file<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
-        self.string(image, "DT_VERNEED", offset, LONGEST_NAME)
+        self.text(image, "DT_VERNEED", offset, LONGEST_NAME)
     }
 }

@@ -102,7 +102,7 @@ fn what_the_linker_was_told_is_read() {
     let old = ["-shared", "-Wl,-rpath,/opt/y", "-Wl,--disable-new-dtags"];
     let path = compile(dir.path(), "old.so", "int PyInit;", &old).unwrap();
     let elf = read(&*std::fs::read(path).unwrap()).unwrap();
-    assert_eq!((elf.rpath, elf.runpath), (vec!["/opt/y".to_string()], vec![]));
+    assert_eq!((elf.rpath, elf.runpath), (vec!["/opt/y".into()], vec![]));
     assert_eq!((elf.soname, elf.python_init), (None, None));
 }
 

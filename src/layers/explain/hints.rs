@@ -1,9 +1,11 @@
 //! What else is known of a name that was not found, or found where it should not be: each hint is a fact that was looked up.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::{Elsewhere, Known, Outcome, Place, State, own_folders};
+use crate::layers::script;
 use crate::layers::search::{Process, Reason, Rule, Trail, cache};
 
 /// A fact that leads on.
@@ -15,6 +17,8 @@ pub enum Hint {
         path: PathBuf,
         /// What it is.
         what: String,
+        /// It is a text for the linker, and stands for the library of this name.
+        means: Option<String>,
     },
     /// The only files of that name are for another machine, this one first.
     Foreign {
@@ -60,7 +64,7 @@ pub enum Hint {
         /// The object.
         of: PathBuf,
         /// Its path as it stands there.
-        path: String,
+        path: OsString,
     },
     /// A layer, or the environment, has it.
     Elsewhere(Place),
@@ -84,13 +88,14 @@ pub(super) fn hints(
     match outcome {
         Outcome::Loaded | Outcome::Found if known.is_systems => Vec::new(),
         Outcome::Loaded | Outcome::Found => trapped(process, trail, known.elsewhere),
-        Outcome::Refused(what) => {
-            let stopped =
-                trail.found.iter().map(|found| Hint::Stopped { path: found.path.clone(), what: what.clone() });
-            stopped.collect()
-        }
+        Outcome::Refused(what) => trail.found.iter().map(|found| stopped(process, &found.path, what.clone())).collect(),
         Outcome::NotFound => missing(process, trail, asker, known.elsewhere),
     }
+}
+
+fn stopped(process: &Process, path: &Path, what: String) -> Hint {
+    let means = script::stands_for(process.disk().real(path));
+    Hint::Stopped { path: path.into(), what, means }
 }
 
 /// Found, but in the system, and a layer has another file.
@@ -113,7 +118,7 @@ fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &E
     let mut hints = Vec::new();
     if let Some(last) = trail.tried.last().filter(|last| last.reason.stops()) {
         let what = process.disk().object(&last.path).err().map_or(last.reason.to_string(), |error| error.to_string());
-        hints.push(Hint::Stopped { path: last.path.clone(), what });
+        hints.push(stopped(process, &last.path, what));
     }
     for tried in &trail.tried {
         match &tried.reason {
@@ -136,7 +141,11 @@ fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &E
         hints.extend(asker.and_then(|asker| no_folders(process, asker)));
     }
     hints.extend(elsewhere(base(&trail.name)).into_iter().map(Hint::Elsewhere));
-    let alike = alike(process, &trail.name);
+    let mut alike = alike(process, &trail.name);
+    // What a text for the linker stands for is no other version.
+    let means =
+        |name: &String| matches!(hints.first(), Some(Hint::Stopped { means, .. }) if means.as_ref() == Some(name));
+    alike.retain(|name| !means(name));
     if !alike.is_empty() {
         hints.push(Hint::Alike(alike));
     }
@@ -185,8 +194,8 @@ fn no_folders(process: &Process, asker: usize) -> Option<Hint> {
     let object = process.object(asker);
     let [rpath, runpath] = own_folders(process, asker);
     let (folders, text) = match object.elf.runpath.is_empty() {
-        true => (rpath, object.elf.rpath.join(":")),
-        false => (runpath, object.elf.runpath.join(":")),
+        true => (rpath, object.elf.rpath.join(OsStr::new(":"))),
+        false => (runpath, object.elf.runpath.join(OsStr::new(":"))),
     };
     let nowhere = !folders.is_empty() && !folders.iter().any(|folder| process.disk().is_folder(folder));
     nowhere.then(|| Hint::NoFolders { of: object.path.clone(), path: text })

@@ -17,7 +17,7 @@ fn explained_with(target: &Target, program: Option<&Path>, library_path: &str, e
     if let Some(program) = program {
         process.start(program).unwrap();
     }
-    explain(&mut process, target, elsewhere)
+    explain(&mut process, target, None, elsewhere)
 }
 
 fn explained(target: &Target) -> Explanation {
@@ -47,6 +47,29 @@ fn a_runpath_that_is_not_inherited_is_pointed_at() {
     assert_eq!(missing.outcome, Outcome::NotFound);
     assert_eq!(missing.hints, [Hint::NotInherited { path: b, runpath_of: program }]);
     assert_eq!(explanation.missing().count(), 1);
+}
+
+/// RUNPATH counts for what its own object opens: for ctypes that is not the program. RPATH of the program counts for everything.
+#[test]
+fn a_bare_name_is_searched_for_from_the_object_that_calls_dlopen() {
+    let bench = Bench::new(&[]);
+    bench.library("b/libb.so", &[], &[]);
+    let system: System = fixture::system();
+    for (of_program, of_caller, found) in [
+        (vec![NEW, "-Wl,-rpath,$ORIGIN/b"], vec![], false),
+        (vec![OLD, "-Wl,-rpath,$ORIGIN/b"], vec![], true),
+        (vec![OLD, "-Wl,-rpath,$ORIGIN/b"], vec![NEW, "-Wl,-rpath,/nowhere"], false),
+        (vec![], vec![NEW, "-Wl,-rpath,$ORIGIN/b"], true),
+    ] {
+        let program = bench.program("program", &[], &of_program);
+        let caller = bench.library("libcaller.so", &[], &of_caller);
+        let disk = Disk::default();
+        let mut process = Process::empty(&system, &disk, None);
+        process.start(&program).unwrap();
+        let (caller, _) = process.take(&caller).unwrap();
+        let explanation = explain(&mut process, &Target::Open("libb.so".into()), Some(caller), &|_| Vec::new());
+        assert_eq!(explanation.missing().count() == 0, found, "{of_program:?} {of_caller:?}: {explanation:?}");
+    }
 }
 
 #[test]
@@ -85,9 +108,10 @@ fn what_stops_a_search_is_told_by_its_content() {
     std::fs::write(bench.path("bad/libb.so"), "INPUT(libb.so.1)").unwrap();
     let explanation = explained_with(&open(&a), None, &bench.text("bad"), &|_| Vec::new());
     let hints = &step(&explanation, "libb.so").hints;
-    let [Hint::Stopped { path, what }] = &hints[..] else { panic!("{hints:?}") };
+    let [Hint::Stopped { path, what, means }] = &hints[..] else { panic!("{hints:?}") };
     assert_eq!(*path, bench.path("bad/libb.so"));
     assert!(what.starts_with("a linker script (`INPUT(libb.so.1)`)"), "{what}");
+    assert_eq!(means.as_deref(), Some("libb.so.1"));
 }
 
 #[test]
@@ -176,7 +200,10 @@ fn a_pipe_is_explained_and_not_read() {
     assert!(made.success());
     let explanation = explained_with(&open(&a), None, &bench.text("bad"), &|_| Vec::new());
     let hints = &step(&explanation, "libb.so").hints;
-    assert!(matches!(&hints[..], [Hint::Stopped { what, .. }] if what == "not a regular file"), "{hints:?}");
+    assert!(
+        matches!(&hints[..], [Hint::Stopped { what, means: None, .. }] if what == "not a regular file"),
+        "{hints:?}"
+    );
 }
 
 /// A circle of needs, and a name that leads to the object itself.

@@ -103,7 +103,7 @@ fn what_is_found_without_the_layers_is_left_alone() {
     bench.library("runtime/lib/libb.so", Some("libb.so"), &[], &[]);
     bench.library("elsewhere/libb.so", Some("libb.so"), &[], &[]);
     bench.library(&module, None, &["libb.so"], &[]);
-    let library_path = bench.path("elsewhere").display().to_string();
+    let library_path = bench.path("elsewhere").into_os_string();
     let with = Target { library_path, ..Target::default() };
     assert_eq!(bench.first(&bench.plan(&Target::default()), &module), ["runtime/lib/libb.so"]);
     assert_eq!(bench.plan(&with).objects, BTreeMap::new());

@@ -32,11 +32,11 @@ impl Folder {
 
 /// The folders of DT_RPATH or DT_RUNPATH of an object in the folder `origin`.
 #[must_use]
-pub fn of_object(entries: &[String], origin: &Path, system: &System) -> Vec<Folder> {
+pub fn of_object(entries: &[OsString], origin: &Path, system: &System) -> Vec<Folder> {
     match entries {
         // An empty path is none; an empty entry among others is the working directory.
         [only] if only.is_empty() => Vec::new(),
-        entries => folders(entries.iter().map(OsStr::new), origin, system),
+        entries => folders(entries.iter().map(OsString::as_os_str), origin, system),
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
     fn an_empty_entry_is_the_working_directory_and_an_empty_path_none() {
         let origin = Path::new("/o");
         let of = |entries: &[&str]| {
-            let entries: Vec<String> = entries.iter().map(ToString::to_string).collect();
+            let entries: Vec<OsString> = entries.iter().map(OsString::from).collect();
             paths(&of_object(&entries, origin, &system()))
         };
         assert_eq!(of(&["/a", "", "/b", "/a/", "//"]), ["/a", "", "/b", "/"]);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_list_without_end_is_cut_off() {
-        let entries: Vec<String> = (0..20_000).map(|number| format!("/{number}")).collect();
+        let entries: Vec<OsString> = (0..20_000).map(|number| format!("/{number}").into()).collect();
         assert_eq!(of_object(&entries, Path::new("/o"), &system()).len(), MOST);
     }
 }

@@ -1,6 +1,7 @@
 //! A scan as JSON. The shape is told in docs/layers.md; what is in it stays, further fields may come.
 
 use std::borrow::Cow;
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -55,8 +56,8 @@ struct ObjectOut<'a> {
 struct ElfOut<'a> {
     soname: Option<&'a str>,
     needed: &'a [String],
-    rpath: &'a [String],
-    runpath: &'a [String],
+    rpath: Vec<Cow<'a, str>>,
+    runpath: Vec<Cow<'a, str>>,
     python_init: Option<&'a str>,
 }
 
@@ -100,11 +101,16 @@ fn object<'a>(layer: &Layer, object: &'a Object) -> ObjectOut<'a> {
         elf: object.class.elf().map(|elf| ElfOut {
             soname: elf.soname.as_deref(),
             needed: &elf.needed,
-            rpath: &elf.rpath,
-            runpath: &elf.runpath,
+            rpath: texts(&elf.rpath),
+            runpath: texts(&elf.runpath),
             python_init: elf.python_init.as_deref(),
         }),
     }
+}
+
+/// JSON is text.
+fn texts(entries: &[OsString]) -> Vec<Cow<'_, str>> {
+    entries.iter().map(|entry| entry.to_string_lossy()).collect()
 }
 
 fn told(neither: &Neither) -> (Option<&'static str>, Option<&str>) {

@@ -1,6 +1,7 @@
 //! A scan as a table: a line for each object, so that `grep` and `sort` work on it.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::{self, Write};
 
 use crate::layers::scan::{Class, Neither, Object, Scanned};
@@ -63,7 +64,7 @@ fn row<'a>(layer: &Layer, object: &'a Object) -> Row<'a> {
             });
             for (name, folders) in [("rpath", &elf.rpath), ("runpath", &elf.runpath)] {
                 if !folders.is_empty() {
-                    rest.push(format!("{name} {}", folders.join(":")));
+                    rest.push(format!("{name} {}", folders.join(OsStr::new(":")).display()));
                 }
             }
         }

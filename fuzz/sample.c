@@ -1,4 +1,5 @@
-// A library with most of what a linker can put into one, to begin with.
+/* A library with most of what a linker can put into one: fuzzing begins with it, and the tests of the ELF reader damage it. With
+   -DMORE it has an entry point for Python and a constructor. */
 #include <errno.h>
 extern int puts(const char *), printf(const char *, ...);
 extern char **environ;
@@ -14,6 +15,8 @@ int (*functions[])(void) = {v1, v2, hidden};
 char bss[10000];
 extern void weakling(void) __attribute__((weak));
 void *weak = (void *)weakling;
+#ifdef MORE
 void *PyInit_sample(void) { return 0; }
 static volatile int n;
 __attribute__((constructor)) static void begin(void) { n++; }
+#endif

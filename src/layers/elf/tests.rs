@@ -20,23 +20,7 @@ mod outline;
 
 /// A library with most of what a linker can put into one: data that points, thread-local data, versions, weak symbols. Without
 /// constructors, so that a damaged copy can be opened.
-const SOURCE: &str = r#"
-#include <errno.h>
-extern int puts(const char *), printf(const char *, ...);
-extern char **environ;
-__thread int counter = 5;
-__thread int zero[4];
-int data[64] = {1, 2, 3};
-int *pointers[20] = {data, data + 1, data + 2};
-void *table[] = {(void *)puts, (void *)printf, &environ, data};
-int v1(void) { counter++; return puts("x"); }
-int v2(void) { return zero[1] + printf("%d", errno); }
-static int hidden(void) { return 1; }
-int (*functions[])(void) = {v1, v2, hidden};
-char bss[10000];
-extern void weakling(void) __attribute__((weak));
-void *weak = (void *)weakling;
-"#;
+const SOURCE: &str = include_str!("../../../fuzz/sample.c");
 
 const CONSTRUCTOR: &str = "static volatile int n; __attribute__((constructor)) static void c(void) { n++; }\n";
 

@@ -287,3 +287,30 @@ fn paths_that_are_no_text_are_searched() {
         has(&text, &["RUNPATH: ", "q\u{fffd}/b/libdlcastb.so: found\n"]);
     }
 }
+
+/// So are names: of what is needed, and of what is asked for.
+#[test]
+fn names_that_are_no_text_are_searched_for() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("empty.c"), "int dlcast_nothing;\n").unwrap();
+    let name = OsStr::from_bytes(b"libdlcast\xfe.so");
+    let cc = |out: &OsStr, more: &OsStr| {
+        let mut cc = Command::new("cc");
+        cc.current_dir(dir.path()).args(["-shared", "-fPIC", "-Wl,--no-as-needed", "empty.c", "-o"]).arg(out).arg(more);
+        let output = cc.output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    std::fs::create_dir(dir.path().join("b")).unwrap();
+    let file = Path::new("b").join(name);
+    let mut soname = OsStr::new("-Wl,-soname,").to_os_string();
+    soname.push(name);
+    cc(file.as_os_str(), &soname);
+    cc("liba.so".as_ref(), file.as_os_str());
+    for asked in [OsStr::new("./liba.so"), name] {
+        let explain = |path: &Path| ask(dlcast().current_dir(dir.path()).env("LD_LIBRARY_PATH", path).arg(asked));
+        let (code, text) = explain(&dir.path().join("b"));
+        assert_eq!(code, Some(0), "{text}");
+        has(&text, &["LD_LIBRARY_PATH: ", "/b/libdlcast\u{fffd}.so: found\n"]);
+        assert_eq!(explain(dir.path()).0, Some(1));
+    }
+}

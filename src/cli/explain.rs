@@ -16,7 +16,8 @@ mod started;
 mod subject;
 mod text;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::printable;
@@ -122,8 +123,8 @@ fn caller(process: &mut Process, target: &Target, caller: &Caller) -> Option<usi
     match (target, caller) {
         (Target::Open(_), Caller::Object(path)) => process.take(path).ok().map(|(index, _)| index),
         (Target::Open(_), Caller::Interpreter) => process.objects().iter().position(|object| {
-            let soname = object.elf.soname.as_deref().unwrap_or_default();
-            soname.starts_with("libpython") || soname.starts_with("libpypy")
+            let soname = object.elf.soname.as_deref().map(OsStr::as_bytes).unwrap_or_default();
+            soname.starts_with(b"libpython") || soname.starts_with(b"libpypy")
         }),
         _ => None,
     }

@@ -206,7 +206,7 @@ fn read(path: &Path, stamp: Stamp, parse: fn(&File) -> Result<Elf, ElfError>) ->
         return Err(changed());
     }
     let name = match elf.soname {
-        Some(soname) => soname,
+        Some(soname) => soname.to_string_lossy().into_owned(),
         None => {
             let real = std::fs::canonicalize(path).map_err(io)?;
             real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()

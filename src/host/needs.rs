@@ -14,7 +14,7 @@ use crate::layers::search::{Disk, Process, Rule};
 /// One library that a program needs.
 #[derive(Debug)]
 pub struct Need {
-    /// The name that stands in the object that needs it.
+    /// The name that stands in the object that needs it, to be told.
     pub name: String,
     /// That object.
     pub by: PathBuf,
@@ -41,7 +41,7 @@ pub fn of(object: &Path, library_path: &OsStr) -> Result<Vec<Need>, String> {
     let (mut list, mut seen) = (Vec::new(), HashSet::new());
     for need in needs.map_err(|error| at(&error))? {
         let by = process.object(need.by).path.clone();
-        let name = need.trail.name.clone();
+        let name = need.trail.name.to_string_lossy().into_owned();
         let is_met = need.trail.found.as_ref().is_some_and(|found| found.rule == Rule::Loaded);
         if is_met || !seen.insert(name.clone()) {
             continue;
@@ -55,10 +55,11 @@ pub fn of(object: &Path, library_path: &OsStr) -> Result<Vec<Need>, String> {
     Ok(list)
 }
 
-/// The name under which others need a library.
+/// The name under which others need a library, to be told.
 #[must_use]
 pub fn soname(path: &Path) -> Option<String> {
-    elf::read_any_file(&File::open(path).ok()?).ok()?.soname
+    let soname = elf::read_any_file(&File::open(path).ok()?).ok()?.soname?;
+    Some(soname.to_string_lossy().into_owned())
 }
 
 #[cfg(test)]

@@ -204,12 +204,12 @@ pub fn file_of(address: usize) -> Option<PathBuf> {
 /// `facts` gives an object's SONAME and its DT_NEEDED list. A need is met by SONAME or by file name, as ld.so does it. Objects that
 /// need each other in a ring and that nothing else needs have one root: the first of them, which ld.so maps first because it was
 /// asked for.
-pub fn roots(new: &[PathBuf], mut facts: impl FnMut(&Path) -> (Option<String>, Vec<String>)) -> Vec<PathBuf> {
+pub fn roots(new: &[PathBuf], mut facts: impl FnMut(&Path) -> (Option<OsString>, Vec<OsString>)) -> Vec<PathBuf> {
     let facts: Vec<_> = new.iter().map(|path| facts(path)).collect();
     let mut by_name: HashMap<&[u8], Vec<usize>> = HashMap::new();
     for (index, (path, (soname, _))) in new.iter().zip(&facts).enumerate() {
         let file = path.file_name().map(OsStrExt::as_bytes);
-        let soname = soname.as_deref().map(str::as_bytes);
+        let soname = soname.as_deref().map(OsStrExt::as_bytes);
         for name in soname.into_iter().chain(file.filter(|f| Some(*f) != soname)) {
             by_name.entry(name).or_default().push(index);
         }
@@ -344,8 +344,8 @@ mod tests {
         let new: Vec<PathBuf> = objects.iter().map(|(path, _, _)| path.into()).collect();
         let found = roots(&new, |path| {
             let (_, soname, needed) = objects.iter().find(|o| Path::new(o.0) == path).unwrap();
-            let needed = needed.iter().map(ToString::to_string).collect();
-            (soname.map(str::to_string), needed)
+            let needed = needed.iter().map(OsString::from).collect();
+            (soname.map(OsString::from), needed)
         });
         found.iter().map(|p| p.display().to_string()).collect()
     }
@@ -401,7 +401,7 @@ mod tests {
             let new: Vec<PathBuf> = (0..count).map(|i| format!("/l/{i}").into()).collect();
             let index = |path: &Path| -> usize { path.to_str().unwrap()[3..].parse().unwrap() };
             let found = roots(&new, |path| {
-                let needed = needs[index(path)].iter().map(ToString::to_string).collect();
+                let needed = needs[index(path)].iter().map(|need| need.to_string().into()).collect();
                 (None, needed)
             });
             let found: Vec<usize> = found.iter().map(|path| index(path)).collect();

@@ -37,9 +37,9 @@ pub use outline::outline;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
     /// The name that other libraries know it by (DT_SONAME).
-    pub soname: Option<String>,
+    pub soname: Option<OsString>,
     /// The names of the libraries that it needs, in order (DT_NEEDED).
-    pub needed: Vec<String>,
+    pub needed: Vec<OsString>,
     /// The entries of DT_RPATH, as they stand there: `$ORIGIN` is not replaced. One that is there and empty is one empty entry.
     pub rpath: Vec<OsString>,
     /// The entries of DT_RUNPATH, as they stand there.

@@ -18,7 +18,7 @@ pub use hints::Hint;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// What dlopen does with this path or bare name.
-    Open(String),
+    Open(OsString),
     /// What dlopen does with the path of this file, called from the program.
     File(PathBuf),
     /// What the start of the process's program does.
@@ -48,7 +48,7 @@ pub enum State {
 }
 
 /// Tells where else libraries of a name are.
-pub type Elsewhere<'a> = dyn Fn(&str) -> Vec<Place> + 'a;
+pub type Elsewhere<'a> = dyn Fn(&OsStr) -> Vec<Place> + 'a;
 
 /// The whole search.
 #[derive(Debug)]

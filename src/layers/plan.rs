@@ -3,7 +3,7 @@
 //! It is made on one rank and carried out on all; nothing is opened here.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +75,7 @@ pub enum NoPlan {
     #[error(transparent)]
     Link(#[from] LinkError),
     /// A plan is JSON, which is text.
-    #[error("{}: its path is not UTF-8, which the plan of the layers cannot carry; rename it", path.display())]
+    #[error("{}: its path, or its SONAME, is not UTF-8, which the plan of the layers cannot carry; rename it", path.display())]
     NotText {
         /// What cannot be named.
         path: PathBuf,
@@ -129,9 +129,9 @@ impl Plan {
             }
         }
         for name in order.iter().flat_map(|layer| index.offers[*layer].keys()) {
-            if let Some((layer, file)) = maker.means(name) {
+            if let (Some((layer, file)), Some(text)) = (maker.means(name), name.to_str()) {
                 let library = maker.library(layer, &file);
-                maker.plan.names.insert(name.clone(), library);
+                maker.plan.names.insert(text.into(), library);
             }
         }
         let not_text = maker.plan.paths().find(|path| path.to_str().is_none()).map(Path::to_path_buf);
@@ -218,6 +218,8 @@ impl Maker<'_> {
             return known;
         }
         let soname = self.base.disk().object(file).ok().and_then(|elf| elf.soname.clone());
+        // The names of links are text, or there is no plan.
+        let soname = soname.and_then(|soname| soname.into_string().ok());
         let number = self.plan.libraries.len();
         // It has its number before those that it needs are asked for: they may need it in turn.
         let library =
@@ -228,7 +230,7 @@ impl Maker<'_> {
     }
 
     /// What a plain dlopen of a bare name would not give: the library of a layer.
-    fn means(&self, name: &str) -> Option<(usize, PathBuf)> {
+    fn means(&self, name: &OsStr) -> Option<(usize, PathBuf)> {
         let (layer, file) = self.index.offered(self.own, name)?;
         let file = file.to_path_buf();
         match self.base.clone().open(name, None).trail.found {

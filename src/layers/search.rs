@@ -18,6 +18,8 @@ pub mod process;
 #[cfg(test)]
 pub(in crate::layers) mod tests;
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use disk::Disk;
@@ -96,7 +98,7 @@ pub struct Found {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trail {
     /// What was sought.
-    pub name: String,
+    pub name: OsString,
     /// What did not serve, in the order of looking. Where the last one [stops](Reason::stops), ld.so looked no further.
     pub tried: Vec<Tried>,
     /// What did.
@@ -113,7 +115,7 @@ impl Trail {
     /// What ld.so says when it has found nothing: the text that people look up.
     #[must_use]
     pub fn said(&self) -> Option<String> {
-        let name = &self.name;
+        let name = self.name.display();
         if self.found.is_some() {
             return None;
         }
@@ -138,8 +140,9 @@ impl Trail {
 /// Searches for `name`: in the folders of `lists`, in the cache, in the system's own folders. `no_default`: the object that asks
 /// was linked with `-z nodefaultlib`, and does not want the last ones.
 #[must_use]
-pub fn search(name: &str, lists: &[List], no_default: bool, system: &System, disk: &Disk) -> Trail {
-    let mut search = Search { disk, system, trail: Trail { name: name.into(), tried: Vec::new(), found: None } };
+pub fn search(name: impl AsRef<OsStr>, lists: &[List], no_default: bool, system: &System, disk: &Disk) -> Trail {
+    let mut search =
+        Search { disk, system, trail: Trail { name: name.as_ref().into(), tried: Vec::new(), found: None } };
     for list in lists {
         search.list(list);
     }
@@ -153,8 +156,8 @@ pub fn search(name: &str, lists: &[List], no_default: bool, system: &System, dis
 
 /// Looks at one file: what a name with a slash leads to.
 #[must_use]
-pub fn at(name: &str, path: &Path, disk: &Disk) -> Trail {
-    let trail = Trail { name: name.into(), tried: Vec::new(), found: None };
+pub fn at(name: impl AsRef<OsStr>, path: &Path, disk: &Disk) -> Trail {
+    let trail = Trail { name: name.as_ref().into(), tried: Vec::new(), found: None };
     let mut search = Search { disk, system: &System::default(), trail };
     search.take(&Rule::Path, path);
     search.trail

@@ -1,6 +1,7 @@
 //! Requests made where nothing may wait: kept on this rank, without I/O, until a round takes them along.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -233,7 +234,7 @@ fn file_of(request: &Request) -> Option<PathBuf> {
     std::fs::canonicalize(path).ok()
 }
 
-pub(super) fn names(path: &Path) -> (Option<String>, Vec<String>) {
+pub(super) fn names(path: &Path) -> (Option<OsString>, Vec<OsString>) {
     match File::open(path).map(|file| elf::read_file(&file)) {
         Ok(Ok(elf)) => (elf.soname, elf.needed),
         // Mapped, but gone or changed on disk: nothing is known to need it.

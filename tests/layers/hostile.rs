@@ -101,14 +101,16 @@ fn what_links_lead_to_in_a_folder_that_is_no_text_is_explained() {
     let b = top.join("base/lib/libdlcastb.so.1");
     library(&b, "int b;", &[odd(b"-Wl,-soname,libdlcastb.so.1")]);
     let object = top.join("app").join(SITE).join("m.so");
-    library(&object, "int PyInit_m(void) { return 0; }", &[b.as_os_str()]);
+    let odd_b = top.join("base/lib").join(odd(b"libdlcast\xfe.so"));
+    library(&odd_b, "int odd_b;", &[odd(b"-Wl,-soname,libdlcast\xfe.so")]);
+    library(&object, "int PyInit_m(void) { return 0; }", &[b.as_os_str(), odd_b.as_os_str()]);
     let explain = |asked: &OsStr| dlcast(&["explain".as_ref(), asked, "--stack".as_ref(), top.as_os_str()]);
-    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1")] {
+    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1"), odd(b"libdlcast\xfe.so")] {
         assert_eq!(explain(asked).status.code(), Some(1), "{}", told(&explain(asked)));
     }
     let linked = dlcast(&["layers".as_ref(), "link".as_ref(), top.as_os_str()]);
     assert_eq!(linked.status.code(), Some(0), "{}", told(&linked));
-    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1")] {
+    for asked in [object.as_os_str(), OsStr::new("m"), OsStr::new("libdlcastb.so.1"), odd(b"libdlcast\xfe.so")] {
         assert_eq!(explain(asked).status.code(), Some(0), "{}", told(&explain(asked)));
     }
 }
@@ -122,11 +124,15 @@ fn a_plan_says_which_path_it_cannot_carry() {
     assert_eq!(words(&top).status.code(), Some(0));
     library(&top.join("base/lib").join(odd(b"lib\xff.so")), "int b;", &[]);
     let output = words(&top);
-    let says = "base/lib/lib\u{fffd}.so: its path is not UTF-8, which the plan of the layers cannot carry; rename it\n";
+    let says = "base/lib/lib\u{fffd}.so: its path, or its SONAME, is not UTF-8, which the plan of the layers cannot carry; rename it\n";
     assert!(output.status.code() == Some(1) && told(&output).ends_with(says), "{}", told(&output));
     let top = stack(folder.path(), odd(b"\xff"));
     let output = words(&top);
-    assert!(output.status.code() == Some(1) && told(&output).contains("its path is not UTF-8"), "{}", told(&output));
+    assert!(
+        output.status.code() == Some(1) && told(&output).contains("its path, or its SONAME, is not UTF-8"),
+        "{}",
+        told(&output)
+    );
 }
 
 /// A library of 1 TB, nearly all of it holes, in which its last segment and its tables lie.

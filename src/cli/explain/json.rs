@@ -35,13 +35,13 @@ pub fn json(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained]) ->
 
 fn object(explained: &Explained) -> Value {
     let name = match &explained.target {
-        Target::Open(name) => name.clone(),
+        Target::Open(name) => shown(name),
         Target::File(path) | Target::Start(path) => shown(path),
     };
     let steps = &explained.explanation.steps;
     json!({
         "object": name,
-        "missing": explained.explanation.missing().map(|step| &step.trail.name).collect::<Vec<_>>(),
+        "missing": explained.explanation.missing().map(|step| shown(&step.trail.name)).collect::<Vec<_>>(),
         "searches": steps.iter().map(step).collect::<Vec<_>>(),
     })
 }
@@ -53,7 +53,7 @@ fn step(step: &Step) -> Value {
     });
     let found = step.trail.found.as_ref();
     json!({
-        "name": step.trail.name,
+        "name": shown(&step.trail.name),
         "needed_by": step.by.as_ref().map(shown),
         "outcome": match &step.outcome {
             Outcome::Found => "found",

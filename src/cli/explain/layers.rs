@@ -1,6 +1,6 @@
 //! The layers of a stack, as an explanation needs them: whose Python opens something, and which layer has which library.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::module;
@@ -101,7 +101,7 @@ impl Layers {
     }
 
     /// Where else a library of that name is.
-    pub fn places(&self, name: &str) -> Vec<Place> {
+    pub fn places(&self, name: &OsStr) -> Vec<Place> {
         self.index.places(self.layer, name)
     }
 

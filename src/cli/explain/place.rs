@@ -2,6 +2,7 @@
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::layers::Layers;
@@ -25,7 +26,7 @@ pub struct View {
     /// The Python that is asked: the program, or what runs the script, if that is one; else the one in PATH, if there is one.
     python: Option<PathBuf>,
     asked: OnceCell<Result<Python, String>>,
-    files: RefCell<Option<HashMap<String, Vec<PathBuf>>>>,
+    files: RefCell<Option<HashMap<OsString, Vec<PathBuf>>>>,
 }
 
 impl View {
@@ -170,8 +171,8 @@ impl View {
     }
 
     /// Where else files of a name are.
-    pub fn elsewhere(&self) -> impl Fn(&str) -> Vec<Place> + '_ {
-        |name: &str| {
+    pub fn elsewhere(&self) -> impl Fn(&OsStr) -> Vec<Place> + '_ {
+        |name: &OsStr| {
             if let Some(layers) = &self.layers {
                 return layers.places(name);
             }
@@ -209,8 +210,8 @@ fn run_by(program: &Path) -> String {
 
 /// The files of an environment that are called like libraries, by name. An environment that is the whole system is left out: what
 /// it has ld.so finds by itself.
-fn files_below(prefix: &Path) -> HashMap<String, Vec<PathBuf>> {
-    let mut files: HashMap<String, Vec<PathBuf>> = HashMap::new();
+fn files_below(prefix: &Path) -> HashMap<OsString, Vec<PathBuf>> {
+    let mut files: HashMap<OsString, Vec<PathBuf>> = HashMap::new();
     let mut folders = vec![prefix.join("lib"), prefix.join("lib64")];
     if [Path::new("/"), Path::new("/usr")].contains(&prefix) {
         return files;
@@ -220,8 +221,8 @@ fn files_below(prefix: &Path) -> HashMap<String, Vec<PathBuf>> {
             match entry.file_type() {
                 Ok(kind) if kind.is_dir() => folders.push(entry.path()),
                 Ok(_) => {
-                    let name = entry.file_name().to_string_lossy().into_owned();
-                    if name.contains(".so") && entry.path().is_file() {
+                    let name = entry.file_name();
+                    if name.to_string_lossy().contains(".so") && entry.path().is_file() {
                         files.entry(name).or_default().push(entry.path());
                     }
                 }

@@ -1,6 +1,6 @@
 //! What LIB is: a path, a bare name, or a module of Python.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub enum Subject {
     /// A library, by its path.
     Library(PathBuf),
     /// A name that is searched for.
-    Name(String),
+    Name(OsString),
     /// A module of Python.
     Module {
         /// Its file; none of a package without one.
@@ -44,13 +44,10 @@ pub fn find(library: &OsStr, view: &mut View) -> Result<Subject, String> {
     if library.as_bytes().contains(&b'/') {
         return by_path(Path::new(library), view);
     }
-    let Some(library) = library.to_str() else {
-        return Err(format!("{}: a name that is not UTF-8; give the path of its file", library.display()));
-    };
-    if is_module(library) {
-        return module(library, view);
+    match library.to_str() {
+        Some(name) if is_module(name) => module(name, view),
+        _ => Ok(Subject::Name(library.into())),
     }
-    Ok(Subject::Name(library.into()))
 }
 
 fn by_path(path: &Path, view: &mut View) -> Result<Subject, String> {

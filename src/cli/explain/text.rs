@@ -1,6 +1,7 @@
 //! An explanation for people.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt::Write;
 use std::path::Path;
 
@@ -37,7 +38,7 @@ pub fn text(asked: &str, subject: &Subject, scene: &Scene, all: &[Explained], vi
 fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
     let what = match subject {
         Subject::Program(path) | Subject::Script(path) | Subject::Library(path) => path.display().to_string(),
-        Subject::Name(name) => name.clone(),
+        Subject::Name(name) => name.display().to_string(),
         Subject::Module { objects, .. } if objects.is_empty() => {
             return format!("module `{asked}` has no object that ld.so would open: there is nothing to search for");
         }
@@ -68,7 +69,7 @@ fn head(asked: &str, subject: &Subject, scene: &Scene) -> String {
 
 fn name(target: &Target) -> String {
     match target {
-        Target::Open(name) => name.clone(),
+        Target::Open(name) => name.display().to_string(),
         Target::File(path) | Target::Start(path) => path.display().to_string(),
     }
 }
@@ -85,14 +86,14 @@ fn search(explained: &Explained) -> String {
             None if matches!(step.trail.found.as_ref(), Some(found) if found.rule == Rule::Path)
                 && !step.is_missing() => {}
             None => {
-                let _ = write!(text, "{}", need(step, &step.trail.name));
+                let _ = write!(text, "{}", need(step, &step.trail.name.display().to_string()));
             }
             Some(path) => {
                 if starts {
                     last = Some(by);
                     let _ = writeln!(text, "{}{}", path.display(), own_paths(&step.own));
                 }
-                let lines = need(step, &format!("needs {}", step.trail.name));
+                let lines = need(step, &format!("needs {}", step.trail.name.display()));
                 lines.lines().for_each(|line| {
                     let _ = writeln!(text, "  {line}");
                 });
@@ -153,9 +154,9 @@ fn rule(rule: &Rule, step: &Step) -> String {
 /// How many, and the way out for each name.
 fn end(all: &[Explained], view: &View) -> String {
     let steps = || all.iter().flat_map(|one| &one.explanation.steps);
-    let names: BTreeSet<&str> = steps().map(|step| step.trail.name.as_str()).collect();
-    let missing: BTreeSet<&str> =
-        steps().filter(|step| step.is_missing()).map(|step| step.trail.name.as_str()).collect();
+    let names: BTreeSet<&OsStr> = steps().map(|step| step.trail.name.as_os_str()).collect();
+    let missing: BTreeSet<&OsStr> =
+        steps().filter(|step| step.is_missing()).map(|step| step.trail.name.as_os_str()).collect();
     let mut text = String::new();
     let well = names.len() - missing.len();
     if missing.is_empty() {
@@ -164,7 +165,7 @@ fn end(all: &[Explained], view: &View) -> String {
             count => writeln!(text, "all of {count} names are found"),
         };
     } else {
-        let names: Vec<&str> = missing.into_iter().collect();
+        let names: Vec<String> = missing.into_iter().map(|name| name.display().to_string()).collect();
         let others = match well {
             0 => String::new(),
             1 => "; 1 other name is found".into(),
@@ -177,7 +178,7 @@ fn end(all: &[Explained], view: &View) -> String {
         let lines = ways(step, view);
         if !lines.is_empty() && told.insert((step.trail.name.clone(), lines.clone())) {
             let what = if step.is_missing() { "way out" } else { "beware" };
-            let _ = writeln!(text, "{what}, {}:", step.trail.name);
+            let _ = writeln!(text, "{what}, {}:", step.trail.name.display());
             for line in lines {
                 let _ = writeln!(text, "  - {line}");
             }
@@ -190,7 +191,7 @@ fn ways(step: &Step, view: &View) -> Vec<String> {
     let mut lines: Vec<String> = step.hints.iter().map(|hint| way(hint, step, view)).collect();
     let is_known = step.hints.iter().any(|hint| !matches!(hint, Hint::Alike(_) | Hint::NoFolders { .. }));
     if step.outcome == Outcome::NotFound && !is_known {
-        let name = step.trail.name.rsplit('/').next().unwrap_or_default();
+        let name = Path::new(&step.trail.name).file_name().unwrap_or_default().display();
         lines.push(format!(
             "no file of that name is known here: install the package that has it (apt-file search {name}, or dnf \
              provides '*/{name}'), or add its folder to LD_LIBRARY_PATH"
@@ -256,7 +257,7 @@ fn way(hint: &Hint, step: &Step, view: &View) -> String {
 
 /// A text for the linker, in whose place ld.so would need the library.
 fn stands_for(path: &Path, means: &str, step: &Step) -> String {
-    let (path, name) = (path.display(), &step.trail.name);
+    let (path, name) = (path.display(), step.trail.name.display());
     let ask = match &step.by {
         None => format!("ask for {means}"),
         Some(by) => {

@@ -2,6 +2,7 @@
 //! wrapper.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::scene::{Scenes, Way};
@@ -16,7 +17,7 @@ const MOST_PROGRAMS: usize = 20_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hidden {
     /// The name.
-    pub name: String,
+    pub name: OsString,
     /// The host's file.
     pub host: PathBuf,
     /// The layer whose link hides it.
@@ -31,7 +32,7 @@ pub struct Hidden {
 #[must_use]
 pub fn find(index: &Index, scenes: &Scenes, host: &Host) -> Vec<Hidden> {
     let mut compared = Compared::default();
-    let mut hidden: BTreeMap<(String, usize), Hidden> = BTreeMap::new();
+    let mut hidden: BTreeMap<(OsString, usize), Hidden> = BTreeMap::new();
     for viewer in 0..index.layers.len() {
         for name in index.order[viewer].iter().flat_map(|at| index.offers[*at].keys()) {
             let Some((layer, file)) = index.offered(viewer, name) else { continue };
@@ -68,14 +69,14 @@ fn notice(index: &Index, scenes: &Scenes, host: &Host, hidden: &mut [Hidden]) {
         for program in &programs {
             let mut process = scenes.empty(viewer, Way::Linked, Some(program));
             let Ok(needs) = process.start(program) else { continue };
-            let taken: BTreeSet<&str> = needs
+            let taken: BTreeSet<&OsStr> = needs
                 .iter()
                 .filter(|need| {
                     need.given.as_ref().is_ok_and(|given| is_of_layer(index, scenes, &process.object(*given).path))
                 })
-                .map(|need| need.trail.name.as_str())
+                .map(|need| need.trail.name.as_os_str())
                 .collect();
-            for hidden in hidden.iter_mut().filter(|hidden| taken.contains(hidden.name.as_str()) && hides(hidden)) {
+            for hidden in hidden.iter_mut().filter(|hidden| taken.contains(hidden.name.as_os_str()) && hides(hidden)) {
                 if !hidden.programs.contains(program) {
                     hidden.programs.push(program.clone());
                 }

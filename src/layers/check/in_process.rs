@@ -1,6 +1,7 @@
 //! What `dlcast.layers.activate` cannot do: objects that stay without a library of the layers, though everything that can be opened
 //! first is.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::Index;
@@ -12,7 +13,7 @@ use crate::layers::scan::{Class, Scanned};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Remains {
     /// What is needed.
-    pub name: String,
+    pub name: OsString,
     /// The object that needs it.
     pub by: PathBuf,
     /// Why it is left.

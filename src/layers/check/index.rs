@@ -1,6 +1,7 @@
 //! Which layer has which library, under which names.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::layers::explain::{Place, State};
@@ -9,7 +10,7 @@ use crate::layers::scan::{Class, Scanned};
 use crate::layers::stack::Stack;
 
 /// Names, and the files that they lead to: absolute, without links.
-pub type Names = BTreeMap<String, PathBuf>;
+pub type Names = BTreeMap<OsString, PathBuf>;
 
 /// What the layers of a stack have for each other.
 #[derive(Debug, Clone)]
@@ -41,10 +42,9 @@ impl Index {
         for (at, layer) in stack.layers.iter().enumerate() {
             index.order.push([at].into_iter().chain(layer.below.iter().copied()).collect());
             for (name, file) in plan.iter().flat_map(|plan| &plan.links[at]) {
-                let (Some(name), Ok(real)) = (name.to_str(), std::fs::canonicalize(roots[at].join(file))) else {
-                    continue;
-                };
-                index.offers[at].insert(name.into(), real);
+                if let Ok(real) = std::fs::canonicalize(roots[at].join(file)) {
+                    index.offers[at].insert(name.clone(), real);
+                }
             }
         }
         for scanned in scanned {
@@ -65,22 +65,20 @@ impl Index {
             }
             let into = if is_excluded { &mut self.excluded[at] } else { &mut self.offers[at] };
             for name in names::names(object.path.file_name().unwrap_or_default(), elf.soname.as_deref()) {
-                if let Ok(name) = name.into_string() {
-                    into.entry(name).or_insert_with(|| real.clone());
-                }
+                into.entry(name).or_insert_with(|| real.clone());
             }
         }
     }
 
     /// The library that `layer` gets for a name: of itself, or of the first layer below that has it.
     #[must_use]
-    pub fn offered(&self, layer: usize, name: &str) -> Option<(usize, &Path)> {
+    pub fn offered(&self, layer: usize, name: &OsStr) -> Option<(usize, &Path)> {
         self.order[layer].iter().find_map(|at| Some((*at, self.offers[*at].get(name)?.as_path())))
     }
 
     /// All libraries of a name, as `layer` sees them: what it gets first, then what it would get, if.
     #[must_use]
-    pub fn places(&self, layer: usize, name: &str) -> Vec<Place> {
+    pub fn places(&self, layer: usize, name: &OsStr) -> Vec<Place> {
         let others = (0..self.layers.len()).filter(|at| !self.order[layer].contains(at));
         let all: Vec<usize> = self.order[layer].iter().copied().chain(others).collect();
         let place = |at: &usize, names: &Names, state| {

@@ -1,7 +1,7 @@
 //! What every object is given for what it needs, in the process of every layer that has it within reach.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -86,7 +86,7 @@ pub struct Key {
     /// The object, relative to it.
     pub object: PathBuf,
     /// What it needs.
-    pub name: String,
+    pub name: OsString,
 }
 
 /// What a need was given in the process of one layer.
@@ -161,23 +161,23 @@ impl<'a> Opening<'a> {
         };
         let extensions = of(|class| matches!(class, Class::Extension(_)));
         let programs = of(|class| matches!(class, Class::Program(_)));
-        let libraries: Vec<(PathBuf, Option<String>)> = files()
+        let libraries: Vec<(PathBuf, Option<OsString>)> = files()
             .filter_map(|(at, object)| match &object.class {
                 Class::Library(elf) => Some((path(at, object), elf.soname.clone())),
                 _ => None,
             })
             .collect();
-        let needed: HashSet<&str> = files()
+        let needed: HashSet<&OsStr> = files()
             .filter_map(|(_, object)| object.class.elf())
-            .flat_map(|elf| elf.needed.iter().map(String::as_str))
+            .flat_map(|elf| elf.needed.iter().map(OsString::as_os_str))
             .collect();
         extensions.iter().for_each(|path| self.open(path));
         programs.iter().for_each(|path| self.start(path));
         for nobody_needs in [true, false] {
             for (path, soname) in &libraries {
-                let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+                let name = path.file_name().unwrap_or_default();
                 let is_needed =
-                    needed.contains(name) || soname.as_ref().is_some_and(|soname| needed.contains(soname.as_str()));
+                    needed.contains(name) || soname.as_ref().is_some_and(|soname| needed.contains(soname.as_os_str()));
                 let is_reached = self.scenes.disk(self.way).id(path).is_some_and(|id| self.reached.contains(&id));
                 if !is_reached && is_needed != nobody_needs {
                     self.open(path);

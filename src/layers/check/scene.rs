@@ -32,7 +32,7 @@ pub struct Scenes<'a> {
     variable: OsString,
     programs: Vec<Option<PathBuf>>,
     wrapped: Vec<bool>,
-    links: Vec<Rc<BTreeSet<String>>>,
+    links: Vec<Rc<BTreeSet<OsString>>>,
     with_links: Disk,
     as_it_is: Disk,
 }

@@ -175,7 +175,7 @@ fn a_library_is_judged_as_it_is_brought_along() {
     // One that nobody brings along is opened by itself, and what it brings along with it.
     made.bench.library(&site("app", "alone/libdlcastd.so"), &["libdlcastnowhere.so"], &[]);
     let report = made.check();
-    let missing: Vec<&str> = report.problems().map(|one| one.key.name.as_str()).collect();
+    let missing: Vec<&str> = report.problems().map(|one| one.key.name.to_str().unwrap()).collect();
     assert_eq!(missing, ["libdlcastnowhere.so"]);
 }
 
@@ -195,7 +195,7 @@ fn a_link_is_no_origin_and_check_knows_it() {
     let report = excluding.check();
     let one: Vec<&Finding> = report.problems().collect();
     assert_eq!(one.len(), 1, "{:?}", report.findings);
-    assert_eq!((one[0].key.name.as_str(), &one[0].problem), ("libdlcastp.so", &Some(Problem::Missing)));
+    assert_eq!((one[0].key.name.to_str().unwrap(), &one[0].problem), ("libdlcastp.so", &Some(Problem::Missing)));
     let python = excluding.bench.path("app/bin/python");
     let output = Command::new(python).arg(excluding.bench.path(&site("app", "a.so"))).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("libdlcastp.so: cannot open"), "{output:?}");
@@ -279,7 +279,7 @@ fn hostile_objects_are_checked_without_a_panic() {
 }
 
 fn opens(wants: &wants::Wants) -> Vec<(&str, &Why)> {
-    wants.first.iter().map(|want| (want.name.as_str(), &want.why)).collect()
+    wants.first.iter().map(|want| (want.name.to_str().unwrap(), &want.why)).collect()
 }
 
 /// Opened in this order, each by its path, in a process without wrapper and links: then the object opens, too.
@@ -339,7 +339,7 @@ fn what_opening_first_does_not_cure_is_told() {
     let b = made.bench.library(&site("fw", "libdlcastb.so"), &[], &[]);
     let wants = made.wants(0, &a);
     assert!(wants.first.is_empty());
-    let left: Vec<(&str, &Left)> = wants.left.iter().map(|(name, _, left)| (name.as_str(), left)).collect();
+    let left: Vec<(&str, &Left)> = wants.left.iter().map(|(name, _, left)| (name.to_str().unwrap(), left)).collect();
     assert_eq!(left, [("libdlcastb.so", &Left::OtherName { file: b }), ("libdlcastc.so", &Left::Nowhere)]);
 }
 

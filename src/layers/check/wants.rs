@@ -5,6 +5,7 @@
 //! means here; an object's own RPATH or RUNPATH that leads to a library is not overridden.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use super::Index;
@@ -28,7 +29,7 @@ pub enum Why {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Want {
     /// The name that is needed.
-    pub name: String,
+    pub name: OsString,
     /// The object that needs it first.
     pub by: PathBuf,
     /// Why.
@@ -81,7 +82,7 @@ pub struct Wants {
     /// To be opened in this order, before the object.
     pub first: Vec<Want>,
     /// What remains: a name, and the object that needs it.
-    pub left: Vec<(String, PathBuf, Left)>,
+    pub left: Vec<(OsString, PathBuf, Left)>,
 }
 
 /// Finds what has to be opened before `object` in `process`, which is as it is before that, and is left as it is afterwards.
@@ -191,11 +192,11 @@ impl Finder<'_> {
         }
     }
 
-    fn is_left(&self, name: &str, by: &Path) -> bool {
+    fn is_left(&self, name: &OsStr, by: &Path) -> bool {
         self.wants.left.iter().any(|(left, of, _)| left == name && of == by)
     }
 
-    fn left(&mut self, name: String, by: PathBuf, left: Left) {
+    fn left(&mut self, name: OsString, by: PathBuf, left: Left) {
         if !self.is_left(&name, &by) {
             self.wants.left.push((name, by, left));
         }

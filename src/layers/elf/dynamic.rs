@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use object::NativeEndian as NE;
 use object::elf::{self, Dyn64, DynamicTag};
@@ -167,11 +167,11 @@ impl Dynamic {
     }
 
     /// The SONAME.
-    pub fn soname<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Option<String>, ElfError> {
+    pub fn soname<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Option<OsString>, ElfError> {
         let Some(offset) = self.value(elf::DT_SONAME) else {
             return Ok(None);
         };
-        let name = self.text(image, "DT_SONAME", offset, LONGEST_NAME)?;
+        let name = self.name_of(image, "DT_SONAME", offset)?;
         Ok(Some(name).filter(|name| !name.is_empty()))
     }
 
@@ -181,8 +181,8 @@ impl Dynamic {
         image: &Image<R>,
         tag: &'static str,
         offset: u64,
-    ) -> Result<String, ElfError> {
-        let name = self.text(image, tag, offset, LONGEST_NAME)?;
+    ) -> Result<OsString, ElfError> {
+        let name = self.name_of(image, tag, offset)?;
         if name.is_empty() {
             return Err(damaged(tag, "has no name"));
         }
@@ -190,7 +190,7 @@ impl Dynamic {
     }
 
     /// The names of what the library needs, in order.
-    pub fn needed<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Vec<String>, ElfError> {
+    pub fn needed<'d, R: ReadRef<'d>>(&self, image: &Image<R>) -> Result<Vec<OsString>, ElfError> {
         let mut needed = Vec::new();
         let mut size = 0;
         for offset in &self.needed {
@@ -250,24 +250,24 @@ impl Dynamic {
         Ok(text)
     }
 
-    /// The same as text; bytes that are not UTF-8 are replaced.
-    fn text<'d, R: ReadRef<'d>>(
+    /// The name of a file at `offset`.
+    fn name_of<'d, R: ReadRef<'d>>(
         &self,
         image: &Image<R>,
         tag: &'static str,
         offset: u64,
-        longest: u64,
-    ) -> Result<String, ElfError> {
-        Ok(String::from_utf8_lossy(&self.string(image, tag, offset, longest)?).into_owned())
+    ) -> Result<OsString, ElfError> {
+        Ok(OsString::from_vec(self.string(image, tag, offset, LONGEST_NAME)?))
     }
 
-    /// The symbol name at `offset`.
+    /// The symbol name at `offset`; bytes that are not UTF-8 are replaced.
     pub fn name<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
-        self.text(image, "DT_SYMTAB", offset, LONGEST_PATH)
+        let name = self.string(image, "DT_SYMTAB", offset, LONGEST_PATH)?;
+        Ok(String::from_utf8_lossy(&name).into_owned())
     }
 
     /// The version's file name at `offset`.
-    pub fn version_file<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<String, ElfError> {
-        self.text(image, "DT_VERNEED", offset, LONGEST_NAME)
+    pub fn version_file<'d, R: ReadRef<'d>>(&self, image: &Image<R>, offset: u64) -> Result<OsString, ElfError> {
+        self.name_of(image, "DT_VERNEED", offset)
     }
 }

@@ -77,7 +77,7 @@ fn what_the_linker_was_told_is_read() {
     let new = ["-Wl,-rpath,$ORIGIN/lib:/opt/x", "-Wl,--enable-new-dtags"];
     let path = compile(dir.path(), "fast.so", source, &[&flags[..], &new].concat()).unwrap();
     let elf = read_file(&File::open(path).unwrap()).unwrap();
-    assert_eq!(elf.soname.as_deref(), Some("libfast.so.3"));
+    assert_eq!(elf.soname.as_deref(), Some("libfast.so.3".as_ref()));
     assert_eq!(elf.needed, ["libm.so.6", "libc.so.6"]);
     assert_eq!((elf.rpath, elf.runpath), (vec![], vec!["$ORIGIN/lib".into(), "/opt/x".into()]));
     assert_eq!(elf.build_id.unwrap(), [0x01, 0x23, 0xab, 0xcd]);
@@ -121,7 +121,7 @@ fn every_way_of_linking_is_accepted() {
     ];
     for way in ways {
         let elf = read(&*sample(way)).unwrap_or_else(|error| panic!("{way:?}: {error}"));
-        assert_eq!(elf.soname.as_deref(), Some("libsample.so.1"));
+        assert_eq!(elf.soname.as_deref(), Some("libsample.so.1".as_ref()));
     }
     let dir = tempfile::tempdir().unwrap();
     for linker in ["gold", "lld", "mold", "bfd"] {

@@ -3,6 +3,7 @@
 //! It makes sure that the chains end inside the file and tells which version numbers exist. It compares no version.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 
 use object::NativeEndian as NE;
 use object::elf::{self, Verdaux, Verdef, Vernaux, Verneed};
@@ -20,7 +21,7 @@ const fn damaged(why: &'static str) -> ElfError {
 }
 
 /// Walks both chains and gives the highest version number; 0 if the library has no versions.
-pub fn check<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, needed: &[String]) -> Result<u16, ElfError> {
+pub fn check<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, needed: &[OsString]) -> Result<u16, ElfError> {
     let mut walk = Walk { image, dynamic, highest: 0, steps: 0 };
     if let Some(address) = dynamic.value(elf::DT_VERNEED) {
         walk.needs(address, needed)?;
@@ -35,8 +36,8 @@ pub fn check<'d, R: ReadRef<'d>>(image: &Image<R>, dynamic: &Dynamic, needed: &[
 }
 
 /// Tells whether every process has that file.
-fn is_always_there(file: &str) -> bool {
-    matches!(file, "libc.so.6" | "ld-linux-x86-64.so.2" | "ld-linux-aarch64.so.1")
+fn is_always_there(file: &OsStr) -> bool {
+    matches!(file.to_str().unwrap_or_default(), "libc.so.6" | "ld-linux-x86-64.so.2" | "ld-linux-aarch64.so.1")
 }
 
 struct Walk<'a, R> {
@@ -47,7 +48,7 @@ struct Walk<'a, R> {
 }
 
 impl<'d, R: ReadRef<'d>> Walk<'_, R> {
-    fn needs(&mut self, address: u64, needed: &[String]) -> Result<(), ElfError> {
+    fn needs(&mut self, address: u64, needed: &[OsString]) -> Result<(), ElfError> {
         let table = self.table(address)?;
         let mut files = HashSet::new();
         let mut at = 0;
@@ -62,7 +63,7 @@ impl<'d, R: ReadRef<'d>> Walk<'_, R> {
                 // ld.so asserts that it has opened the file; a library that is there for another reason may be meant, but then
                 // it is there by luck.
                 if !needed.contains(&file) && !is_always_there(&file) {
-                    return Err(ElfError::VersionOfStranger { file });
+                    return Err(ElfError::VersionOfStranger { file: file.to_string_lossy().into_owned() });
                 }
             }
             let mut inner = at + u64::from(need.vn_aux.get(NE));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Elsewhere, Known, Outcome, Place, State, own_folders};
@@ -136,7 +137,7 @@ fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &E
             _ => {}
         }
     }
-    if !trail.name.contains('/') {
+    if !trail.name.as_bytes().contains(&b'/') {
         hints.extend(other_paths(process, &trail.name, asker));
         hints.extend(asker.and_then(|asker| no_folders(process, asker)));
     }
@@ -153,7 +154,7 @@ fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &E
 }
 
 /// Folders that are written in some object of the process, but do not count here.
-fn other_paths(process: &Process, name: &str, asker: Option<usize>) -> Vec<Hint> {
+fn other_paths(process: &Process, name: &OsStr, asker: Option<usize>) -> Vec<Hint> {
     let there = |folders: &[PathBuf]| {
         let paths = folders.iter().map(|folder| folder.join(name));
         paths.into_iter().find(|path| process.disk().head(path).is_ok())
@@ -201,19 +202,20 @@ fn no_folders(process: &Process, asker: usize) -> Option<Hint> {
     nowhere.then(|| Hint::NoFolders { of: object.path.clone(), path: text })
 }
 
-fn base(name: &str) -> &str {
-    name.rsplit('/').next().unwrap_or(name)
+fn base(name: &OsStr) -> &OsStr {
+    OsStr::from_bytes(name.as_bytes().rsplit(|byte| *byte == b'/').next().unwrap_or_default())
 }
 
 /// Names of the cache that differ by the version only, or that somebody meant who wrote `z` or `libz`.
-fn alike(process: &Process, name: &str) -> Vec<String> {
+fn alike(process: &Process, name: &OsStr) -> Vec<String> {
+    let Some(name) = base(name).to_str() else { return Vec::new() };
     let (Some(flags), Some(data)) = (cache::THIS_MACHINE, process.disk().cache(&process.system().cache)) else {
         return Vec::new();
     };
-    let stem = base(name).split(".so").next().unwrap_or_default();
+    let stem = name.split(".so").next().unwrap_or_default();
     let stems = [stem.to_string(), format!("lib{stem}")];
     let is_alike = |known: &str| {
-        known.split_once(".so").is_some_and(|(start, _)| stems.iter().any(|stem| stem == start)) && known != base(name)
+        known.split_once(".so").is_some_and(|(start, _)| stems.iter().any(|stem| stem == start)) && known != name
     };
     let names = cache::names(&data, flags).filter_map(|name| std::str::from_utf8(name).ok());
     let names: BTreeSet<String> = names.filter(|name| is_alike(name)).map(String::from).collect();

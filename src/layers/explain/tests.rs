@@ -25,7 +25,7 @@ fn explained(target: &Target) -> Explanation {
 }
 
 fn open(path: &Path) -> Target {
-    Target::Open(path.display().to_string())
+    Target::Open(path.into())
 }
 
 fn step<'a>(explanation: &'a Explanation, name: &str) -> &'a Step {
@@ -137,7 +137,7 @@ fn what_others_have_is_pointed_at_where_it_is_missing_and_where_the_systems_hide
     let a = bench.library("liba.so", &["libdlcastb.so", "libz.so.1"], &[]);
     let own = bench.library("own/libz.so.1", &[], &[]);
     let place = Place { layer: Some("below".into()), path: own.clone(), state: State::Offered };
-    let elsewhere = |_: &str| vec![place.clone()];
+    let elsewhere = |_: &OsStr| vec![place.clone()];
     let explanation = explained_with(&open(&a), None, "", &elsewhere);
     assert_eq!(step(&explanation, "libdlcastb.so").hints, [Hint::Elsewhere(place.clone())]);
     if step(&explanation, "libz.so.1").outcome == Outcome::Found {

@@ -22,7 +22,7 @@ pub struct Library {
     /// Its size.
     pub size: u64,
     /// What it calls itself.
-    pub soname: Option<String>,
+    pub soname: Option<OsString>,
 }
 
 /// Compares the content of two files.
@@ -96,7 +96,7 @@ fn names_of(object: &Object, elf: &Elf) -> Vec<OsString> {
 /// Makes copies one library.
 fn together(layer: &str, libraries: Vec<Library>, same: &mut Same) -> Result<Vec<Library>, LinkError> {
     let mut kept: Vec<Library> = Vec::new();
-    let mut alike: BTreeMap<(u64, Option<String>), Vec<usize>> = BTreeMap::new();
+    let mut alike: BTreeMap<(u64, Option<OsString>), Vec<usize>> = BTreeMap::new();
     for library in libraries {
         let group = alike.entry((library.size, library.soname.clone())).or_default();
         let mut copy_of = None;
@@ -122,7 +122,7 @@ impl Library {
     /// Takes a copy's names along. Links lead to the file that is called like the library, or else to the first one.
     fn take(&mut self, copy: Library) {
         let rank = |library: &Library| {
-            let named = library.file.file_name() == library.soname.as_deref().map(OsStr::new);
+            let named = library.file.file_name() == library.soname.as_deref();
             (!named, library.file.clone())
         };
         if rank(&copy) < rank(self) {

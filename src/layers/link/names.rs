@@ -10,7 +10,7 @@ const LONGEST: usize = 255;
 const DIGEST: usize = 8;
 
 /// The names under which others look for a library in a file of this name: its SONAME, where that is its own, and the file name.
-pub fn names(file: &OsStr, soname: Option<&str>) -> Vec<OsString> {
+pub fn names(file: &OsStr, soname: Option<&OsStr>) -> Vec<OsString> {
     let soname = soname.filter(|soname| is_name(soname) && !is_private(file, soname));
     let mut names: Vec<OsString> = soname.into_iter().map(OsString::from).collect();
     if !names.iter().any(|name| name == file) {
@@ -21,14 +21,15 @@ pub fn names(file: &OsStr, soname: Option<&str>) -> Vec<OsString> {
 
 /// Whether a file is somebody's private copy of a library: its name differs from the SONAME by more than a version, as that of
 /// `libz.e05c5b49.so.1` with the SONAME `libz.so.1`. Found by that SONAME it would take the place of the host's.
-pub fn is_private(file: &OsStr, soname: &str) -> bool {
+pub fn is_private(file: &OsStr, soname: &OsStr) -> bool {
     let own = |name| without_version(stem(name));
     own(file.as_bytes()) != own(soname.as_bytes())
 }
 
 /// Whether a link can be called so. A SONAME can be any string.
-fn is_name(soname: &str) -> bool {
-    !matches!(soname, "" | "." | "..") && soname.len() <= LONGEST && !soname.contains('/')
+fn is_name(soname: &OsStr) -> bool {
+    let bytes = soname.as_bytes();
+    !matches!(bytes, b"" | b"." | b"..") && bytes.len() <= LONGEST && !bytes.contains(&b'/')
 }
 
 /// What comes before `.so` and the version behind it.
@@ -56,7 +57,7 @@ mod tests {
     use super::*;
 
     fn told(file: &str, soname: Option<&str>) -> Vec<String> {
-        names(file.as_ref(), soname).into_iter().map(|name| name.into_string().unwrap()).collect()
+        names(file.as_ref(), soname.map(OsStr::new)).into_iter().map(|name| name.into_string().unwrap()).collect()
     }
 
     #[test]

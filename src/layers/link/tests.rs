@@ -46,7 +46,7 @@ impl Made {
 
     /// A library; `path` begins with the layer.
     fn library(&mut self, path: &str, soname: Option<&str>, content: &str) {
-        self.object(path, content, |elf| Class::Library(Elf { soname: soname.map(String::from), ..elf }));
+        self.object(path, content, |elf| Class::Library(Elf { soname: soname.map(OsString::from), ..elf }));
     }
 
     fn object(&mut self, path: &str, content: &str, class: impl Fn(Elf) -> Class) {
@@ -61,7 +61,7 @@ impl Made {
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::os::unix::fs::symlink(&to, file).unwrap();
         let size = fs::metadata(&to).unwrap().len();
-        self.push(path, Some(to), size, |elf| Class::Library(Elf { soname: soname.map(String::from), ..elf }));
+        self.push(path, Some(to), size, |elf| Class::Library(Elf { soname: soname.map(OsString::from), ..elf }));
     }
 
     fn push(&mut self, path: &str, link: Option<PathBuf>, size: u64, class: impl Fn(Elf) -> Class) {

@@ -19,7 +19,7 @@ pub struct Folder {
     /// The folder; an empty path is the working directory.
     pub path: PathBuf,
     /// A folder that is to be made, and the names that will be in it: the disk knows where they lead.
-    pub links: Option<Rc<BTreeSet<String>>>,
+    pub links: Option<Rc<BTreeSet<OsString>>>,
 }
 
 impl Folder {

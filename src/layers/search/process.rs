@@ -4,7 +4,8 @@
 //! [`open`](Process::open). LD_PRELOAD, LD_AUDIT and filters (DT_FILTER) are not followed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -92,7 +93,7 @@ pub struct Process<'a> {
     disk: &'a Disk,
     library_path: Rc<Vec<Folder>>,
     objects: Vec<Object>,
-    names: HashMap<String, usize>,
+    names: HashMap<OsString, usize>,
     files: HashMap<FileId, usize>,
     program: Option<usize>,
 }
@@ -113,7 +114,7 @@ impl<'a> Process<'a> {
         if let Some(loader) = loader
             && let Ok(elf) = disk.object(Path::new(loader))
         {
-            process.add(loader, Path::new(loader), elf, None);
+            process.add(loader.as_ref(), Path::new(loader), elf, None);
         }
         process
     }
@@ -135,7 +136,7 @@ impl<'a> Process<'a> {
     /// Why it cannot be read.
     pub fn start(&mut self, program: &Path) -> Result<Vec<Need>, Rc<Unread>> {
         let elf = self.disk.object(program)?;
-        let index = self.add("", program, elf, None);
+        let index = self.add("".as_ref(), program, elf, None);
         self.program = Some(index);
         if is_privileged(program) {
             self.library_path = Rc::default();
@@ -148,20 +149,14 @@ impl<'a> Process<'a> {
     }
 
     /// Opens `name` as dlopen does when it is called from the object `caller`, the program by default.
-    pub fn open(&mut self, name: &str, caller: Option<usize>) -> Opened {
-        let mapped = self.map(name, caller.or(self.program), false);
+    pub fn open(&mut self, name: impl AsRef<OsStr>, caller: Option<usize>) -> Opened {
+        let mapped = self.map(name.as_ref(), caller.or(self.program), false);
         self.opened(mapped)
     }
 
-    /// Opens a file as dlopen does when it is called from the program. Its name need not be text.
+    /// Opens a file as dlopen does when it is called from the program.
     pub fn open_file(&mut self, path: &Path) -> Opened {
-        if let Some(name) = path.to_str() {
-            return self.open(name, None);
-        }
-        // No name of this kind is known to the process: two of them may look alike.
-        let trail = super::at(&path.to_string_lossy(), path, self.disk);
-        let mapped = self.load(trail, None, None);
-        self.opened(mapped)
+        self.open(path, None)
     }
 
     fn opened(&mut self, (trail, given, is_new): Mapped) -> Opened {
@@ -181,7 +176,7 @@ impl<'a> Process<'a> {
         if let Some(known) = self.disk.id(path).and_then(|id| self.files.get(&id)) {
             return Ok((*known, Vec::new()));
         }
-        let index = self.add("", path, elf, None);
+        let index = self.add("".as_ref(), path, elf, None);
         Ok((index, self.follow(index)))
     }
 
@@ -239,7 +234,7 @@ impl<'a> Process<'a> {
 
     /// Which object a name means, if one is loaded under it.
     #[must_use]
-    pub fn loaded(&self, name: &str) -> Option<usize> {
+    pub fn loaded(&self, name: &OsStr) -> Option<usize> {
         self.names.get(name).copied()
     }
 
@@ -262,21 +257,21 @@ impl<'a> Process<'a> {
 
     /// What ld.so makes of a name. `needed`: it stands in `asker`, which counts as what led to the object; otherwise `asker` called
     /// dlopen, and counts for the search alone.
-    fn map(&mut self, name: &str, asker: Option<usize>, needed: bool) -> Mapped {
+    fn map(&mut self, name: &OsStr, asker: Option<usize>, needed: bool) -> Mapped {
         if let Some(index) = self.names.get(name) {
             let found = Found { rule: Rule::Loaded, path: self.objects[*index].path.clone() };
             return (Trail { name: name.into(), tried: Vec::new(), found: Some(found) }, Ok(*index), false);
         }
         let trail = self.search(name, asker);
-        self.load(trail, Some(name), asker.filter(|_| needed))
+        self.load(trail, name, asker.filter(|_| needed))
     }
 
     /// Loads what a search has found, and remembers it by `name`; `by` led to it.
-    fn load(&mut self, trail: Trail, name: Option<&str>, by: Option<usize>) -> Mapped {
+    fn load(&mut self, trail: Trail, name: &OsStr, by: Option<usize>) -> Mapped {
         let Some(found) = &trail.found else { return (trail, Err(NotGiven::NotFound), false) };
         let id = self.disk.id(&found.path);
         if let Some(known) = id.and_then(|id| self.files.get(&id).copied()) {
-            self.names.extend(name.map(|name| (name.into(), known)));
+            self.names.insert(name.into(), known);
             return (trail, Ok(known), false);
         }
         let elf = match self.disk.object(&found.path) {
@@ -288,13 +283,13 @@ impl<'a> Process<'a> {
             return (trail, Err(NotGiven::TooMany), false);
         }
         let path = found.path.clone();
-        let index = self.add(name.unwrap_or_default(), &path, elf, by);
+        let index = self.add(name, &path, elf, by);
         (trail, Ok(index), true)
     }
 
-    fn search(&self, name: &str, asker: Option<usize>) -> Trail {
+    fn search(&self, name: &OsStr, asker: Option<usize>) -> Trail {
         let no_default = asker.is_some_and(|asker| self.objects[asker].elf.no_default);
-        if name.contains('/') {
+        if name.as_bytes().contains(&b'/') {
             let origin = asker.map(|asker| self.origin(asker)).unwrap_or_default();
             // Where a token stands for nothing, ld.so searches for the empty name and finds nothing either.
             let path = folders::expand(name, &origin, self.system).unwrap_or_default();
@@ -328,10 +323,10 @@ impl<'a> Process<'a> {
         lists
     }
 
-    fn add(&mut self, name: &str, path: &Path, elf: Rc<Elf>, by: Option<usize>) -> usize {
+    fn add(&mut self, name: &OsStr, path: &Path, elf: Rc<Elf>, by: Option<usize>) -> usize {
         let index = self.objects.len();
         let (rpath, runpath) = paths(&elf, &origin(path), self.system);
-        for name in [Some(name), path.to_str(), elf.soname.as_deref()].into_iter().flatten() {
+        for name in [Some(name), Some(path.as_os_str()), elf.soname.as_deref()].into_iter().flatten() {
             // The first that was loaded under a name keeps it.
             if !name.is_empty() {
                 self.names.entry(name.into()).or_insert(index);

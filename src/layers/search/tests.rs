@@ -105,7 +105,7 @@ fn links_that_are_not_there_yet_are_followed() {
     fixture::copy(&real);
     let links = dir.path().join("links");
     let disk = Disk::with_links([(links.join(NAME), real.clone())].into());
-    let names = std::rc::Rc::new([NAME.to_string()].into());
+    let names = std::rc::Rc::new([OsString::from(NAME)].into());
     let folders = vec![Folder { path: links.clone(), links: Some(names) }];
     let lists = [List { rule: Rule::LibraryPath, folders }];
     let trail = search(NAME, &lists, false, &System::default(), &disk);

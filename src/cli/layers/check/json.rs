@@ -45,7 +45,7 @@ fn need(judged: &Judged, finding: &Finding) -> Value {
     json!({
         "layer": judged.layer(key.layer),
         "object": shown(&key.object),
-        "needs": key.name,
+        "needs": shown(&key.name),
         "seen_from": names(judged, viewers),
         "counts": judged.wrong.iter().any(|wrong| std::ptr::eq(*wrong, finding)),
         "problem": problem.as_ref().map(|problem| match problem {
@@ -110,7 +110,7 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
     };
     json!({
         "object": shown(&remains.by),
-        "needs": remains.name,
+        "needs": shown(&remains.name),
         "why": why,
         "file": file.map(shown),
         "host": host.map(shown),
@@ -120,7 +120,7 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
 
 fn hidden(judged: &Judged, hidden: &Hidden) -> Value {
     json!({
-        "name": hidden.name,
+        "name": shown(&hidden.name),
         "host": shown(&hidden.host),
         "layer": judged.layer(hidden.layer),
         "file": shown(&hidden.file),

@@ -1,5 +1,6 @@
 //! What of a report counts, with the options that were given: problems and warnings.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::Arguments;
@@ -35,7 +36,7 @@ impl<'a> Judged<'a> {
     pub fn new(stack: &'a Stack, report: &'a Report, arguments: &Arguments) -> Result<Judged<'a>, String> {
         let ignore = Exclude::new(&arguments.ignore).map_err(|(glob, why)| format!("--ignore `{glob}`: {why}"))?;
         let in_process = arguments.in_process;
-        let is_ignored = |object: &Path, name: &str| ignore.covers(object) || ignore.covers(Path::new(name));
+        let is_ignored = |object: &Path, name: &OsStr| ignore.covers(object) || ignore.covers(Path::new(name));
         let of_interest = |finding: &&Finding| !is_ignored(&finding.key.object, &finding.key.name);
         let is_wrong = |finding: &&Finding| match &finding.problem {
             None => false,

@@ -120,7 +120,7 @@ fn line(text: &mut String, judged: &Judged, finding: &Finding) {
     let mark = if problem.is_some() { "! " } else { "  " };
     let from = from(judged, finding);
     let (layer, object) = (judged.layer(key.layer), key.object.display());
-    let _ = writeln!(text, "{mark}`{layer}` {object}{from} needs {}: {found}{how}{without}", key.name);
+    let _ = writeln!(text, "{mark}`{layer}` {object}{from} needs {}: {found}{how}{without}", key.name.display());
 }
 
 /// A file of a layer, relative to it.
@@ -167,7 +167,7 @@ fn few(mut all: Vec<String>) -> Vec<String> {
 
 /// What is wrong with a need.
 fn what(finding: &Finding) -> String {
-    let name = &finding.key.name;
+    let name = finding.key.name.display();
     match (&finding.problem, &finding.linked, &finding.now) {
         (Some(Problem::Refused), Met::Refused { path, why }, _) => {
             format!("{name} cannot be loaded: {}: {why}", path.display())
@@ -232,7 +232,7 @@ fn trap(finding: &Finding) -> String {
         Some(Without::Trapped { host }) => host.display().to_string(),
         _ => String::new(),
     };
-    format!("{} is the host's without links and wrapper: {host}", finding.key.name)
+    format!("{} is the host's without links and wrapper: {host}", finding.key.name.display())
 }
 
 fn away(finding: &Finding) -> String {
@@ -248,7 +248,7 @@ fn hides(text: &mut String, judged: &Judged, layer: usize, hidden: &[&Hidden]) {
     );
     for Hidden { name, host, programs, .. } in hidden {
         let programs = few(programs.iter().map(|program| program.display().to_string()).collect());
-        let _ = writeln!(text, "  {name} for {}: {}", host.display(), programs.join(", "));
+        let _ = writeln!(text, "  {} for {}: {}", name.display(), host.display(), programs.join(", "));
     }
     let _ = writeln!(
         text,
@@ -273,5 +273,5 @@ fn remaining(text: &mut String, judged: &Judged, remains: &Remains) {
         Left::Refused { path, why } => (format!("is {}: {why}", path.display()), "replace that file".into()),
     };
     let by = format!("{} (from {})", by.display(), viewers.join(", "));
-    block(text, "problem", &format!("{name} {what}"), &[by], &[way]);
+    block(text, "problem", &format!("{} {what}", name.display()), &[by], &[way]);
 }

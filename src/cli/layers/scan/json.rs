@@ -1,7 +1,7 @@
 //! A scan as JSON. The shape is told in docs/layers.md; what is in it stays, further fields may come.
 
 use std::borrow::Cow;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -54,8 +54,8 @@ struct ObjectOut<'a> {
 
 #[derive(serde::Serialize)]
 struct ElfOut<'a> {
-    soname: Option<&'a str>,
-    needed: &'a [String],
+    soname: Option<Cow<'a, str>>,
+    needed: Vec<Cow<'a, str>>,
     rpath: Vec<Cow<'a, str>>,
     runpath: Vec<Cow<'a, str>>,
     python_init: Option<&'a str>,
@@ -99,8 +99,8 @@ fn object<'a>(layer: &Layer, object: &'a Object) -> ObjectOut<'a> {
         reason,
         detail,
         elf: object.class.elf().map(|elf| ElfOut {
-            soname: elf.soname.as_deref(),
-            needed: &elf.needed,
+            soname: elf.soname.as_deref().map(OsStr::to_string_lossy),
+            needed: texts(&elf.needed),
             rpath: texts(&elf.rpath),
             runpath: texts(&elf.runpath),
             python_init: elf.python_init.as_deref(),

@@ -24,7 +24,7 @@ pub fn write(out: &mut impl Write, stack: &Stack, scanned: &[Scanned]) -> io::Re
         };
         let class = widest(&mut rows.iter().map(|row| row.class));
         let path = widest(&mut rows.iter().map(|row| &*row.path));
-        let name = widest(&mut rows.iter().map(|row| row.name));
+        let name = widest(&mut rows.iter().map(|row| &*row.name));
         for row in &rows {
             let line = format!("  {:class$}  {:path$}  {:name$}  {}", row.class, row.path, row.name, row.rest);
             writeln!(out, "{}", super::printable(line.trim_end()))?;
@@ -49,7 +49,7 @@ struct Row<'a> {
     class: &'static str,
     path: Cow<'a, str>,
     /// The SONAME.
-    name: &'a str,
+    name: Cow<'a, str>,
     rest: String,
 }
 
@@ -60,7 +60,7 @@ fn row<'a>(layer: &Layer, object: &'a Object) -> Row<'a> {
         Class::Extension(elf) | Class::Library(elf) | Class::Program(elf) => {
             rest.push(match elf.needed[..] {
                 [] => "needs nothing".into(),
-                _ => format!("needs {}", elf.needed.join(" ")),
+                _ => format!("needs {}", elf.needed.join(OsStr::new(" ")).display()),
             });
             for (name, folders) in [("rpath", &elf.rpath), ("runpath", &elf.runpath)] {
                 if !folders.is_empty() {
@@ -78,7 +78,7 @@ fn row<'a>(layer: &Layer, object: &'a Object) -> Row<'a> {
     Row {
         class: super::class(&object.class),
         path: object.path.to_string_lossy(),
-        name: object.class.elf().and_then(|elf| elf.soname.as_deref()).unwrap_or("-"),
+        name: object.class.elf().and_then(|elf| elf.soname.as_deref()).map_or("-".into(), OsStr::to_string_lossy),
         rest: rest.join("; "),
     }
 }

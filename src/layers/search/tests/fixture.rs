@@ -131,14 +131,14 @@ pub fn seen(trails: &[&Trail], goes_on: bool) -> Vec<Seen> {
     let mut searches = Vec::new();
     for trail in trails {
         let is_searched = trail.found.as_ref().is_none_or(|found| !matches!(found.rule, Rule::Loaded | Rule::Path));
-        if is_searched && !trail.name.contains('/') {
+        if is_searched && !trail.name.to_string_lossy().contains('/') {
             let looked =
                 trail.tried.iter().filter(|tried| !matches!(tried.reason, Reason::NoFolder | Reason::NotCached));
             let looked =
                 looked.map(|tried| tried.path.clone()).chain(trail.found.iter().map(|found| found.path.clone()));
             let mut looked_at: Vec<PathBuf> = looked.collect();
             looked_at.dedup();
-            searches.push(Seen { name: trail.name.clone(), looked_at });
+            searches.push(Seen { name: trail.name.to_string_lossy().into_owned(), looked_at });
         }
         if trail.stopped() || (trail.found.is_none() && !goes_on) {
             break;

@@ -274,7 +274,7 @@ fn who_calls_dlopen_counts_for_the_search_alone() {
     let (system, disk) = (fixture::system(), Disk::default());
     let mut process = Process::empty(&system, &disk, Some("/lib64/ld-linux-x86-64.so.2"));
     let before = process.start(&program).unwrap();
-    let opened = process.open("libdlcasta.so", process.loaded("libopener.so"));
+    let opened = process.open("libdlcasta.so", process.loaded("libopener.so".as_ref()));
     assert!(opened.given.is_ok() && opened.needs[0].given.is_err(), "{opened:?}");
     let needs = before.iter().chain(&opened.needs).map(|need| &need.trail);
     // It is searched for before what it needs.

@@ -174,6 +174,25 @@ def test_a_child_with_an_empty_environment_finds_the_libraries(root):
     assert python(root, "-c", code) == "42"
 
 
+def test_a_python_started_by_another_layers_python_has_its_own_libraries(tmp_path):
+    code = "import ctypes; print(chr(ctypes.CDLL('libwho.so.1').who()))"
+    for name in "ab":
+        environments.make(tmp_path / f"app{name}")
+        layer = environments.make(tmp_path / f"fw{name}")
+        source = f"int who(void) {{ return '{name}'; }}"
+        environments.library(layer / "lib" / "libwho.so.1", source, soname="libwho.so.1")
+    file = environments.stack(tmp_path, "appa", "appb", "fwa", "fwb")
+    uses = {"appa": ["fwa"], "appb": ["fwb"], "fwa": [], "fwb": []}
+    file.write_text(
+        "".join(f"[[layer]]\nname = {name!r}\npath = {name!r}\nuses = {below}\n" for name, below in uses.items())
+    )
+    assert environments.link(file).returncode == 0
+    outer, inner = (tmp_path / name / "bin" / "python" for name in ("appa", "appb"))
+    start = f"import subprocess; subprocess.run([{str(inner)!r}, '-c', {code!r}], check=True)"
+    assert [environments.run(python, "-c", code) for python in (outer, inner)] == ["a", "b"]
+    assert environments.run(outer, "-c", start) == "b"
+
+
 def test_nothing_but_the_variable_is_new_in_the_environment(root):
     code = "import os, json; print(json.dumps(dict(os.environ)))"
     given = {

@@ -67,12 +67,18 @@ pub fn text(platform: Platform, layer: &Path, below: &[&Path]) -> Result<Vec<u8>
     let script = TEMPLATE
         .replace("@SEPARATORS@", &loader.separators.replace(';', "\\;"))
         .replace("@VARIABLE@", loader.variable)
+        .replace("@DYNLIB@", DYNLIB)
         .replace(
             "@STACK@",
             &format!("${{dlcast_layer{}}}", if up > 0 { format!("%{}", "/*".repeat(up)) } else { String::new() }),
         );
     let (before, after) = script.split_once("@FOLDERS@").unwrap_or((&script, ""));
     Ok([before.as_bytes(), &folders.join(&b'\n'), after.as_bytes()].concat())
+}
+
+/// Whether an entry of the loader's variable is one that a wrapper puts there: not the user's own, and not in front of a layer's.
+pub fn is_wrappers(entry: &OsStr) -> bool {
+    Path::new(entry).ends_with(DYNLIB)
 }
 
 /// What a system's loader makes of its variable.

@@ -102,14 +102,18 @@ impl<'a> Scenes<'a> {
     #[must_use]
     pub fn folders(&self, layer: usize, way: Way) -> Vec<Folder> {
         let origin = self.program(layer).unwrap_or(Path::new("/"));
-        let mut folders = Process::library_path(origin, &self.variable, self.system);
+        let read = |variable: &OsStr| Process::library_path(origin, variable, self.system);
         let of_layer = |at: &usize| {
             let links = (way == Way::Linked).then(|| self.links[*at].clone());
             Folder { path: self.index.roots[*at].join(DYNLIB), links }
         };
-        if way == Way::Linked || (way == Way::Now && self.is_wrapped(layer)) {
-            folders.extend(self.index.order[layer].iter().map(of_layer));
+        if way == Way::Plain || (way == Way::Now && !self.is_wrapped(layer)) {
+            return read(&self.variable);
         }
+        let (own, others) = sorted(&self.variable);
+        let mut folders = read(&own);
+        folders.extend(self.index.order[layer].iter().map(of_layer));
+        folders.extend(read(&others));
         folders
     }
 
@@ -143,10 +147,20 @@ impl<'a> Scenes<'a> {
     }
 }
 
-/// What a wrapper has added to the variable is not the user's.
+/// What the wrappers of these layers have added to the variable is not the user's.
 fn without_layers(variable: &OsStr, index: &Index) -> OsString {
-    let is_layers = |entry: &OsStr| index.roots.iter().any(|root| Path::new(entry) == root.join(wrapper::DYNLIB));
-    let entries = variable.as_bytes().split(|byte| *byte == b':').map(OsStr::from_bytes);
-    let own: Vec<&OsStr> = entries.filter(|entry| !is_layers(entry) && !entry.is_empty()).collect();
+    let is_layers = |entry: &&OsStr| index.roots.iter().any(|root| Path::new(entry) == root.join(DYNLIB));
+    let own: Vec<&OsStr> = entries(variable).filter(|entry| !is_layers(entry)).collect();
     own.join(OsStr::new(":"))
+}
+
+/// The user's own entries, and those of the wrappers of other stacks, which a wrapper puts after its own.
+fn sorted(variable: &OsStr) -> (OsString, OsString) {
+    let (others, own): (Vec<&OsStr>, Vec<&OsStr>) = entries(variable).partition(|entry| wrapper::is_wrappers(entry));
+    (own.join(OsStr::new(":")), others.join(OsStr::new(":")))
+}
+
+fn entries(variable: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let entries = variable.as_bytes().split(|byte| matches!(byte, b':' | b';'));
+    entries.filter(|entry| !entry.is_empty()).map(OsStr::from_bytes)
 }

@@ -143,6 +143,12 @@ fn the_users_variable_goes_before_the_links() {
     // What a wrapper has added is no user's.
     made.variable = made.bench.text("app/share/venv/dynlib").into();
     assert_eq!(finding(&made.check(), "libdlcastb.so.1").without, Some(Without::Missing));
+    // What another stack's has added goes after the layers, and comes in without a wrapper.
+    made.bench.library("else/share/venv/dynlib/libdlcastb.so.1", &[], &["-Wl,-z,nodelete"]);
+    made.variable = made.bench.text("else/share/venv/dynlib/").into();
+    let report = made.check();
+    let one = finding(&report, "libdlcastb.so.1");
+    assert_eq!((&one.problem, &one.without), (&None, &None));
 }
 
 #[test]

@@ -55,21 +55,37 @@ dlcast_folders=(
 @FOLDERS@
 )
 
-# What the user has set comes first. What another wrapper has set may be in another order, and is set anew.
+# What the user has set comes first. What other wrappers have set is for their Pythons, and comes last: it must not take the place
+# of what this one's layers have. Each entry is there once, so that the variable does not grow from start to start.
 dlcast_path=
+dlcast_others=
 dlcast_rest=$@VARIABLE@
 while [[ -n $dlcast_rest ]]; do
   dlcast_entry=${dlcast_rest%%[@SEPARATORS@]*}
   dlcast_rest=${dlcast_rest#"$dlcast_entry"}
   dlcast_rest=${dlcast_rest#?}
-  for dlcast_folder in '' "${dlcast_folders[@]}"; do
-    [[ $dlcast_entry != "$dlcast_folder" ]] || continue 2
+  [[ -n $dlcast_entry ]] || continue
+  dlcast_plain=$dlcast_entry/
+  while [[ $dlcast_plain == *//* || $dlcast_plain == */./* ]]; do
+    dlcast_plain=${dlcast_plain//\/.\///}
+    dlcast_plain=${dlcast_plain//\/\///}
   done
-  dlcast_path+=$dlcast_entry:
+  dlcast_plain=${dlcast_plain%/}
+  if [[ $dlcast_plain != */@DYNLIB@ ]]; then
+    [[ :$dlcast_path == *:"$dlcast_entry":* ]] || dlcast_path+=$dlcast_entry:
+    continue
+  fi
+  for dlcast_folder in "${dlcast_folders[@]}"; do
+    [[ $dlcast_plain != "$dlcast_folder" ]] || continue 2
+    # From bin, as venvstacks' wrapper names them.
+    [[ $dlcast_plain != */../* || ! $dlcast_plain -ef $dlcast_folder ]] || continue 2
+  done
+  [[ :$dlcast_others == *:"$dlcast_plain":* ]] || dlcast_others+=$dlcast_plain:
 done
 for dlcast_folder in "${dlcast_folders[@]}"; do
   dlcast_path+=$dlcast_folder:
 done
+dlcast_path+=$dlcast_others
 export @VARIABLE@="${dlcast_path%:}"
 
 # A script would be this one, sooner or later.

@@ -118,6 +118,7 @@ fn folders_are_in_the_order_of_the_layers_and_below_the_users_own() {
     let made = Made::new(&["app", "fw", "rt"]);
     let python = made.bin(0).join("python");
     let ours = shown(&made.folders(&made.root(), 0));
+    fs::create_dir_all(made.root().join("fw").join(DYNLIB)).unwrap();
     for (before, expected) in [
         ("", ours.clone()),
         (":", ours.clone()),
@@ -125,7 +126,18 @@ fn folders_are_in_the_order_of_the_layers_and_below_the_users_own() {
         (":/x::/y/:", format!("/x:/y/:{ours}")),
         ("/x;/y", format!("/x:/y:{ours}")),
         ("* :~:$HOME:\\", format!("* :~:$HOME:\\:{ours}")),
+        ("/y:/x:/y", format!("/y:/x:{ours}")),
         (&format!("{}:/x", shown(&made.folders(&made.root(), 1))), format!("/x:{ours}")),
+        // What other wrappers have put there comes last, however it is spelled.
+        ("/o/share/venv/dynlib:/x", format!("/x:{ours}:/o/share/venv/dynlib")),
+        (
+            "/o//share/./venv/dynlib/.//:/p/share/venv/dynlib:/o/share/venv/dynlib",
+            format!("{ours}:/o/share/venv/dynlib:/p/share/venv/dynlib"),
+        ),
+        ("/o/share/venv/dynlib2:/o/hare/venv/dynlib", format!("/o/share/venv/dynlib2:/o/hare/venv/dynlib:{ours}")),
+        // As venvstacks' wrapper names those of its own layers.
+        ("/o/bin/../share/venv/dynlib", format!("{ours}:/o/bin/../share/venv/dynlib")),
+        (&format!("{}/../share/venv/dynlib:/x", made.bin(1).display()), format!("/x:{ours}")),
     ] {
         assert_eq!(shown(&path_of(&mut with(&python, &[("LD_LIBRARY_PATH", before)]))), expected, "{before}");
     }
@@ -261,6 +273,23 @@ fn the_layer_of_the_last_start_comes_first() {
     let mut command = with(&made.bin(1).join("python"), &[("LD_LIBRARY_PATH", "/x")]);
     let path = path_of(command.arg(made.bin(0).join("python")));
     assert_eq!(shown(&path), format!("/x:{}", shown(&made.folders(&made.root(), 0))));
+}
+
+/// Two stacks, or two applications of one: the Python of one starts the other's.
+#[test]
+fn a_python_started_by_another_one_takes_its_own_layers_libraries() {
+    let (one, other) = (Made::new(&["app", "fw"]), Made::new(&["app", "fw"]));
+    let folders = |made: &Made| shown(&made.folders(&made.root(), 0));
+    let wrappers = [one.bin(0).join("python"), other.bin(0).join("python")];
+    let nested = |starts: usize| {
+        let mut command = with(&wrappers[0], &[("LD_LIBRARY_PATH", "/mine")]);
+        command.args((1..starts).map(|at| &wrappers[at % 2]));
+        shown(&path_of(&mut command))
+    };
+    assert_eq!(nested(2), format!("/mine:{}:{}", folders(&other), folders(&one)));
+    assert_eq!(nested(3), format!("/mine:{}:{}", folders(&one), folders(&other)));
+    // Nothing is added by more of them.
+    assert_eq!((nested(100), nested(101)), (nested(2), nested(3)));
 }
 
 #[test]

@@ -118,6 +118,23 @@ def test_an_environment_of_a_layer_that_is_an_installation_is_one_of_its_own(tmp
     assert environments.run(tmp_path / "by-python" / "bin" / "python", "-c", ANSWER) == "42"
 
 
+def test_an_environment_of_copies_is_one_of_its_own(tmp_path):
+    """What is copied is the wrapper, which the installation's `python` is."""
+    installation = tmp_path / "installation"
+    install(installation)
+    assert environments.link(environments.stack(tmp_path, "installation")).returncode == 0
+    made = tmp_path / "made"
+    environments.run(installation / "bin/python", "-m", "venv", "--copies", "--without-pip", made)
+    for name in NAMES:
+        executable, prefix, base, _ = what(made / "bin" / name)
+        assert (executable, prefix, base) == (str(made / "bin" / name), str(made), str(installation))
+    # And so is one that it makes in turn.
+    for option in ("--copies", "--symlinks"):
+        again = tmp_path / option
+        environments.run(made / "bin/python3", "-m", "venv", option, "--without-pip", again)
+        assert what(again / "bin/python")[:3] == [str(again / "bin/python"), str(again), str(installation)]
+
+
 def wheel(folder: Path, name: str) -> Path:
     """A package with a script."""
     path = folder / f"{name}-1-py3-none-any.whl"
@@ -184,7 +201,9 @@ def test_a_python_started_by_another_layers_python_has_its_own_libraries(tmp_pat
     file = environments.stack(tmp_path, "appa", "appb", "fwa", "fwb")
     uses = {"appa": ["fwa"], "appb": ["fwb"], "fwa": [], "fwb": []}
     file.write_text(
-        "".join(f"[[layer]]\nname = {name!r}\npath = {name!r}\nuses = {below}\n" for name, below in uses.items())
+        "".join(
+            f"[[layer]]\nname = {name!r}\npath = {name!r}\nuses = {below}\n" for name, below in uses.items()
+        )
     )
     assert environments.link(file).returncode == 0
     outer, inner = (tmp_path / name / "bin" / "python" for name in ("appa", "appb"))
@@ -207,7 +226,7 @@ def test_nothing_but_the_variable_is_new_in_the_environment(root):
     assert told == {**given, "LD_LIBRARY_PATH": ":".join(["/mine", *folders])}
 
 
-def test_a_hundred_nested_starts_leave_the_variable_as_one_does(root):
+def test_a_hundred_nested_starts_leave_the_variable_as_two_do(root):
     code = (
         "import os, sys\n"
         "left = int(sys.argv[1])\n"
@@ -217,9 +236,9 @@ def test_a_hundred_nested_starts_leave_the_variable_as_one_does(root):
         "os.execv(next, [next, sys.argv[0], str(left - 1)]) if left else print(path)\n"
     )
     (root / "nested.py").write_text(code)
-    once = python(root, str(root / "nested.py"), "0", LD_LIBRARY_PATH="/mine")
+    twice = python(root, str(root / "nested.py"), "1", LD_LIBRARY_PATH="/mine")
     for starts in ("99", "100"):
-        assert python(root, str(root / "nested.py"), starts, LD_LIBRARY_PATH="/mine") == once
+        assert python(root, str(root / "nested.py"), starts, LD_LIBRARY_PATH="/mine") == twice
 
 
 def test_a_stack_that_was_moved_works(root):

@@ -13,7 +13,10 @@ dlcast_fail() {
 
 # Where this file is. Links of other environments lead here, too; Python then has to be told the name that was used there.
 dlcast_self=$0
-[[ $dlcast_self == /* ]] || dlcast_self=$PWD/$dlcast_self
+if [[ $dlcast_self != /* ]]; then
+  [[ -n $PWD ]] || dlcast_fail "the current folder is gone: enter another one, or start this by its whole path"
+  dlcast_self=$PWD/$dlcast_self
+fi
 dlcast_other=
 while [[ -L $dlcast_self ]]; do
   dlcast_bin=${dlcast_self%/*}
@@ -41,14 +44,46 @@ while [[ -n $dlcast_self && -n $dlcast_rest && ! -L $dlcast_rest ]]; do
   dlcast_rest=${dlcast_rest%/*}
 done
 if [[ -n $dlcast_rest ]]; then
-  dlcast_bin=$(cd -P -- "$dlcast_bin" && printf '%s/' "$PWD") || dlcast_fail "cannot enter the folder $dlcast_bin"
-  dlcast_bin=${dlcast_bin%/}
+  dlcast_rest=$(cd -P -- "$dlcast_bin" && printf '%s/' "$PWD") || dlcast_fail "cannot enter the folder $dlcast_bin"
+  dlcast_bin=${dlcast_rest%/}
   [[ $dlcast_bin != //* ]] || dlcast_bin=${dlcast_bin#/}
 fi
 [[ -n $dlcast_self ]] || dlcast_self=$dlcast_bin/python
 
 dlcast_layer=${dlcast_bin%/*}
-[[ $dlcast_layer != *[@SEPARATORS@]* ]] ||
+
+# Where Python takes its standard library from, as a whole path. Where that is gone, it would take another one, or none.
+dlcast_home=
+if [[ -f $dlcast_layer/pyvenv.cfg ]]; then
+  while IFS= read -r dlcast_entry || [[ -n $dlcast_entry ]]; do
+    dlcast_rest=${dlcast_entry%%=*}
+    [[ ${dlcast_rest//[[:space:]]/} == [Hh][Oo][Mm][Ee] && $dlcast_entry == *=* ]] || continue
+    dlcast_rest=${dlcast_entry#*=}
+    dlcast_rest=${dlcast_rest#"${dlcast_rest%%[![:space:]]*}"}
+    dlcast_home=${dlcast_rest%"${dlcast_rest##*[![:space:]]}"}
+    [[ -d $dlcast_home ]] ||
+      dlcast_fail "home in $dlcast_layer/pyvenv.cfg is $dlcast_home, which is not there: where the runtime was moved with the stack, run dlcast layers link; elsewhere, make the environment anew"
+    break
+  done <"$dlcast_layer/pyvenv.cfg"
+fi
+
+# venv --copies copies this file, if this is its Python. The environment is no layer then, and starts the interpreter of its home,
+# as it would without this.
+dlcast_python=$dlcast_bin/python_
+dlcast_is_layer=yes
+if [[ -n $dlcast_home && ! -e $dlcast_python && ! -L $dlcast_python && ! -e $dlcast_layer/share/venv ]]; then
+  dlcast_is_layer=
+  dlcast_python=$dlcast_home/python_
+  [[ -e $dlcast_python ]] || dlcast_python=$dlcast_home/python
+fi
+
+# A script would be this one, sooner or later.
+[[ -f $dlcast_python && -x $dlcast_python ]] ||
+  dlcast_fail "$dlcast_python is no interpreter: run dlcast layers link; in an environment that is a copy, make it anew: python3 -m venv --symlinks"
+read -r -n 2 dlcast_start 2>/dev/null <"$dlcast_python"
+[[ $dlcast_start != '#!' ]] || dlcast_fail "$dlcast_python leads to a script and not to Python: run dlcast layers link"
+
+[[ -z $dlcast_is_layer || $dlcast_layer != *[@SEPARATORS@]* ]] ||
   dlcast_fail "$dlcast_layer has a character that @VARIABLE@ cannot hold: rename the folder"
 dlcast_stack=@STACK@
 dlcast_folders=(
@@ -86,25 +121,47 @@ for dlcast_folder in "${dlcast_folders[@]}"; do
   dlcast_path+=$dlcast_folder:
 done
 dlcast_path+=$dlcast_others
-export @VARIABLE@="${dlcast_path%:}"
+[[ -z $dlcast_is_layer ]] || export @VARIABLE@="${dlcast_path%:}"
 
-# A script would be this one, sooner or later.
-[[ -x $dlcast_bin/python_ ]] || dlcast_fail "$dlcast_bin/python_ is no interpreter: run dlcast layers link"
-read -r -n 2 dlcast_start 2>/dev/null <"$dlcast_bin/python_"
-[[ $dlcast_start != '#!' ]] || dlcast_fail "$dlcast_bin/python_ leads to a script and not to Python: run dlcast layers link"
-
-# Where Python takes its standard library from, as a whole path. Where that is gone, it would take another one, or none.
-if [[ -f $dlcast_layer/pyvenv.cfg ]]; then
-  while IFS= read -r dlcast_entry || [[ -n $dlcast_entry ]]; do
-    dlcast_rest=${dlcast_entry%%=*}
-    [[ ${dlcast_rest//[[:space:]]/} == [Hh][Oo][Mm][Ee] && $dlcast_entry == *=* ]] || continue
-    dlcast_rest=${dlcast_entry#*=}
-    dlcast_rest=${dlcast_rest#"${dlcast_rest%%[![:space:]]*}"}
-    dlcast_rest=${dlcast_rest%"${dlcast_rest##*[![:space:]]}"}
-    [[ -d $dlcast_rest ]] ||
-      dlcast_fail "home in $dlcast_layer/pyvenv.cfg is $dlcast_rest, which is not there: where the runtime was moved with the stack, run dlcast layers link"
-    break
-  done <"$dlcast_layer/pyvenv.cfg"
+# What the environment has set of these, bash has replaced: by options with `privileged` among them, which each shell below would take
+# over. Where bash can tell that there were any, they are what they were.
+if [[ -r /proc/self/environ ]] && ((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) &&
+  [[ ${SHELLOPTS@a}${BASHOPTS@a}${IFS@a}${PS4@a}${LINENO@a}${OPTIND@a}${OPTERR@a} == *x* ]]; then
+  dlcast_given=()
+  dlcast_trace=
+  dlcast_rest=
+  while IFS= read -r -d '' dlcast_entry; do
+    case $dlcast_entry in
+      IFS=* | PS4=* | LINENO=* | OPTIND=* | OPTERR=*) dlcast_given+=("$dlcast_entry") ;;
+      SHELLOPTS=* | BASHOPTS=*) dlcast_rest+=${dlcast_entry#*=}: ;;
+    esac
+  done </proc/self/environ
+  for dlcast_entry in "${dlcast_given[@]}"; do
+    unset -v "${dlcast_entry%%=*}"
+    export "${dlcast_entry?}"
+  done
+  set +p
+  while [[ -n $dlcast_rest ]]; do
+    dlcast_entry=${dlcast_rest%%:*}
+    dlcast_rest=${dlcast_rest#*:}
+    case $dlcast_entry in
+      errexit | errtrace | functrace | noclobber | noglob | nolog | notify | nounset | physical | pipefail | privileged)
+        set -o "$dlcast_entry"
+        ;;
+      xtrace) dlcast_trace=yes ;;
+      # With these, this would not go on as it should.
+      allexport | emacs | extdebug | history | ignoreeof | keyword | monitor | noexec | onecmd | posix | verbose | vi) ;;
+      *) shopt -s "$dlcast_entry" 2>/dev/null || : ;;
+    esac
+  done
+  if [[ -n $dlcast_trace && -e /proc/self/fd/2 ]]; then
+    # Of this start there is no trace.
+    exec {dlcast_trace}>&2
+    {
+      set -x
+      exec -a "${dlcast_other:-$dlcast_self}" "$dlcast_python" "$@" 2>&"$dlcast_trace" {dlcast_trace}>&-
+    } 2>/dev/null
+  fi
 fi
 
-exec -a "${dlcast_other:-$dlcast_self}" "$dlcast_bin/python_" "$@"
+exec -a "${dlcast_other:-$dlcast_self}" "$dlcast_python" "$@"

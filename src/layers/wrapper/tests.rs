@@ -100,7 +100,11 @@ fn told(command: &mut Command) -> Vec<(OsString, Vec<u8>)> {
 }
 
 fn path_of(command: &mut Command) -> Vec<u8> {
-    told(command).into_iter().find(|(name, _)| name == "LD_LIBRARY_PATH").unwrap().1
+    value_of(command, "LD_LIBRARY_PATH").unwrap()
+}
+
+fn value_of(command: &mut Command, variable: &str) -> Option<Vec<u8>> {
+    told(command).into_iter().find(|(name, _)| name == variable).map(|(_, value)| value)
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -340,6 +344,30 @@ fn nothing_else_of_the_environment_changes() {
         let path = path_of(&mut with(&made.bin(0).join("python"), &[odd, ("LD_LIBRARY_PATH", "/x y:*")]));
         assert_eq!(shown(&path), format!("/x y:*:{}", shown(&made.folders(&made.root(), 0))), "{odd:?}");
     }
+    // What it would hand on of its own is what it was. (Options that would have bash do something else here are left out.)
+    let options = "braceexpand:hashall:interactive-comments";
+    for (name, given, expected) in [
+        ("SHELLOPTS", "", options),
+        ("SHELLOPTS", "pipefail:noexec:allexport:monitor:zz", "braceexpand:hashall:interactive-comments:pipefail"),
+        (
+            "SHELLOPTS",
+            "xtrace:errexit:nounset:noglob",
+            "braceexpand:errexit:hashall:interactive-comments:noglob:nounset:xtrace",
+        ),
+        ("SHELLOPTS", "privileged", "braceexpand:hashall:interactive-comments:privileged"),
+        ("IFS", "/x\n", "/x\n"),
+        ("IFS", "", ""),
+        ("PS4", "$x ", "$x "),
+        ("LINENO", "17", "17"),
+        ("OPTIND", "3", "3"),
+        ("OPTERR", "0", "0"),
+    ] {
+        let value = value_of(&mut with(&made.bin(0).join("python"), &[(name, given)]), name).unwrap();
+        assert_eq!(shown(&value), expected, "{name}={given}");
+    }
+    let mut command = with(&made.bin(0).join("python"), &[("BASHOPTS", "extglob:extdebug")]);
+    let value = shown(&value_of(&mut command, "BASHOPTS").unwrap());
+    assert!(value.contains(":extglob:") && !value.contains("extdebug"), "{value}");
     // What bash adds to an empty one is harmless.
     let mut names: Vec<OsString> = told(&mut start(&path.join("python"))).into_iter().map(|(name, _)| name).collect();
     names.sort();
@@ -370,11 +398,61 @@ fn what_is_no_interpreter_is_not_started_for_ever() {
         let said = refused(&ended(&mut start(&python)));
         assert!(said.contains("leads to a script") && said.contains("dlcast layers link"), "{said}");
     }
-    for target in ["nowhere", "python_"] {
+    let pipe = made.root().join("pipe");
+    assert!(Command::new("mkfifo").arg("-m").arg("777").arg(&pipe).status().unwrap().success());
+    for target in ["nowhere", "python_", pipe.to_str().unwrap(), "/"] {
         made.becomes(target);
         let said = refused(&ended(&mut start(&python)));
         assert!(said.contains("is no interpreter") && said.contains("dlcast layers link"), "{said}");
     }
+}
+
+/// `venv --copies` copies what it takes for the interpreter.
+#[test]
+fn a_copy_of_the_wrapper_starts_the_interpreter_of_its_home_without_layers() {
+    let made = Made::new(&["app", "fw"]);
+    let (root, home) = (made.root(), made.bin(0));
+    let copy = root.join("made: anew/bin/python3");
+    fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    fs::copy(home.join("python"), &copy).unwrap();
+    // Without a home it is a layer's that has lost its interpreter.
+    assert!(refused(&ended(&mut start(&copy))).contains("python3 -m venv --symlinks"));
+    let config = root.join("made: anew/pyvenv.cfg");
+    fs::write(&config, format!("home = {}\n", home.display())).unwrap();
+    assert_eq!(value_of(&mut start(&copy), "LD_LIBRARY_PATH"), None);
+    assert_eq!(value_of(&mut with(&copy, &[("LD_LIBRARY_PATH", "/x::")]), "LD_LIBRARY_PATH").unwrap(), b"/x::");
+    made.becomes("/bin/cat");
+    let said = shown(&out(start(&copy).arg("/proc/self/cmdline")));
+    assert!(said.starts_with(&format!("{}\0", copy.display())), "{said}");
+    // Where the home has its interpreter back, it is that; where it has another wrapper and nothing behind it, it is none.
+    fs::remove_file(home.join("python_")).unwrap();
+    assert!(refused(&ended(&mut start(&copy))).contains("leads to a script"));
+    fs::remove_file(home.join("python")).unwrap();
+    assert!(refused(&ended(&mut start(&copy))).contains("is no interpreter"));
+    symlink("/usr/bin/env", home.join("python")).unwrap();
+    assert_eq!(value_of(&mut start(&copy), "LD_LIBRARY_PATH"), None);
+    // A layer's own wrapper does not go past the layer.
+    fs::create_dir_all(root.join("made: anew/share/venv")).unwrap();
+    fs::rename(root.join("made: anew"), root.join("made")).unwrap();
+    assert!(refused(&ended(&mut start(&root.join("made/bin/python3")))).contains("run dlcast layers link"));
+}
+
+#[test]
+fn from_a_folder_that_is_gone_it_says_so() {
+    let made = Made::new(&["app"]);
+    let gone = made.root().join("gone");
+    fs::create_dir(&gone).unwrap();
+    let mut command = Command::new("timeout");
+    command.args([
+        "60",
+        "env",
+        "-i",
+        "/bin/sh",
+        "-c",
+        "cd gone && rmdir ../gone && unset PWD && exec ../app/bin/python",
+    ]);
+    let said = refused(&ended(command.current_dir(made.root())));
+    assert!(said.contains("the current folder is gone"), "{said}");
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::config;
 use crate::host::search;
 use crate::layers::elf;
 use crate::layers::explain::{self, Elsewhere, Explanation, Target};
+use crate::layers::regular;
 use crate::layers::search::{Disk, Process, System};
 use place::View;
 use python::Caller;
@@ -131,7 +132,7 @@ fn caller(process: &mut Process, target: &Target, caller: &Caller) -> Option<usi
 }
 
 fn loader(program: &Path) -> Option<String> {
-    elf::interpreter(&std::fs::File::open(program).ok()?).ok()?
+    elf::interpreter(&regular::open(program).ok()?).ok()?
 }
 
 /// LD_LIBRARY_PATH as this process has it.

@@ -3,13 +3,13 @@
 //! It reads heads of files. It starts nothing, and does not look for what a program needs.
 
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{File, Metadata};
-use std::io::Read;
+use std::fs::Metadata;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::layers::elf::{self, ElfError};
+use crate::layers::regular;
 
 /// Why there is no program to start.
 #[derive(Debug, thiserror::Error)]
@@ -129,8 +129,7 @@ pub fn look(path: &Path, folders: &[PathBuf]) -> Program {
 
 /// The interpreter that a script's first line names. A file without one that is no ELF either is run by the shell, by execvp.
 fn interpreter_of(path: &Path, folders: &[PathBuf]) -> Option<PathBuf> {
-    let mut head = Vec::new();
-    File::open(path).ok()?.take(256).read_to_end(&mut head).ok()?;
+    let head = regular::start(path, 256).ok()?;
     if head.starts_with(b"\x7fELF") {
         return None;
     }
@@ -157,7 +156,7 @@ fn changes_rights(meta: &Metadata) -> bool {
 }
 
 fn start(path: &Path) -> Start {
-    let file = match File::open(path) {
+    let file = match regular::open(path) {
         Ok(file) => file,
         Err(error) => return Start::Unknown(format!("cannot be read: {error}")),
     };

@@ -14,6 +14,7 @@
 //! - [`link`] the folder of each layer by which others find its libraries
 //! - [`plan`] what a process has to open before what, where it has neither (`script`: texts that name a library)
 //! - [`wrapper`] the Python of each layer that has them within reach
+//! - `regular` opening a file, and nothing else that has its name
 
 pub mod check;
 pub mod elf;
@@ -21,6 +22,7 @@ pub mod explain;
 pub mod linearise;
 pub mod link;
 pub mod plan;
+pub(crate) mod regular;
 mod same;
 pub use same::same;
 pub mod scan;

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use super::check::Index;
 use super::check::wants::wants;
 use super::elf;
 use super::link::{self, LinkError};
+use super::regular;
 use super::scan::{self, ScanError};
 use super::search::{Disk, Process, Rule, System};
 use super::stack::Stack;
@@ -244,7 +244,7 @@ impl Maker<'_> {
 /// The process as it is before a library of a layer is opened.
 fn base<'a>(target: &Target, system: &'a System, disk: &'a Disk) -> Process<'a> {
     let program = target.program.as_deref();
-    let loader = program.and_then(|program| elf::interpreter(&File::open(program).ok()?).ok()?);
+    let loader = program.and_then(|program| elf::interpreter(&regular::open(program).ok()?).ok()?);
     let mut process = Process::empty(system, disk, loader.as_deref());
     let at = program.unwrap_or(Path::new("/"));
     process.set_library_path(Process::library_path(at, &target.library_path, system));

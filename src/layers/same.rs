@@ -1,8 +1,9 @@
 //! Whether two files have the same content. Read side by side: where they differ, they mostly do so early.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind};
 use std::path::Path;
+
+use super::regular;
 
 const BUFFER: usize = 128 << 10;
 
@@ -15,7 +16,7 @@ const MOST: u64 = 1 << 34;
 ///
 /// What opening or reading them fails with; and files of one size that are larger than libraries are.
 pub fn same(one: &Path, other: &Path) -> io::Result<bool> {
-    let open = |path: &Path| File::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
+    let open = |path: &Path| regular::open(path).map(|file| BufReader::with_capacity(BUFFER, file));
     let (mut one, mut other) = (open(one)?, open(other)?);
     let length = one.get_ref().metadata()?.len();
     if length != other.get_ref().metadata()?.len() {
@@ -40,7 +41,7 @@ pub fn same(one: &Path, other: &Path) -> io::Result<bool> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::fs::{self, File};
 
     use super::*;
 

@@ -3,9 +3,9 @@
 //! The linker reads them; the loader does not, and goes on to the host's library of that name. Whoever opens `libmpi.so` means the one
 //! that the text names.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
+
+use super::regular;
 
 /// What people and build systems write is shorter.
 const MOST: u64 = 4096;
@@ -23,9 +23,7 @@ pub fn stands_for(path: &Path) -> Option<String> {
 }
 
 fn read(path: &Path) -> Option<String> {
-    let mut text = String::new();
-    File::open(path).ok()?.take(MOST).read_to_string(&mut text).ok()?;
-    Some(text)
+    String::from_utf8(regular::start(path, MOST).ok()?).ok()
 }
 
 /// The file that a linker script puts in, if it is one file and nothing else.

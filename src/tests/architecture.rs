@@ -88,7 +88,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("dlcast_plugin", &["host/", "lib.rs"]),
     ("procfs", &["host/memory.rs"]),
     ("hashbrown", &["registry/plugin.rs"]),
-    ("rustix", &["layers/link/folder.rs", "layers/scan/"]),
+    ("rustix", &["layers/regular.rs", "layers/link/folder.rs", "layers/scan/"]),
     ("pathdiff", &["layers/wrapper/place.rs"]),
     ("glob", &["config.rs", "intercept/policy.rs", "layers/stack/exclude.rs"]),
 ];

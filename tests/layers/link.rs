@@ -325,6 +325,7 @@ fn a_layer_that_cannot_be_written_is_named_and_no_other_is_changed() {
     let made = Made::new();
     let mode = |path: &str, mode| fs::set_permissions(made.path(path), fs::Permissions::from_mode(mode)).unwrap();
     let run = || layers_as_nobody(&made.path(""), &["link", "stack.toml"]);
+    let dry_run = || layers_as_nobody(&made.path(""), &["link", "--dry-run", "stack.toml"]);
     let old = ["app", "fw"].map(|layer| made.state(layer));
     for refused in ["fw", "fw/bin", "app", "app/bin"] {
         for path in ["app", "app/bin", "fw", "fw/bin"] {
@@ -340,11 +341,12 @@ fn a_layer_that_cannot_be_written_is_named_and_no_other_is_changed() {
         assert_eq!(["app", "fw"].map(|layer| made.state(layer)), old, "{refused}");
         assert_eq!(made.leftovers(), [] as [PathBuf; 0]);
         // What a run may have begun with.
-        for folder in ["app/share", "fw/share"] {
-            drop(fs::remove_dir_all(made.path(folder)));
-        }
+        assert!(["app/share", "fw/share"].iter().all(|folder| !made.path(folder).exists()), "{refused}");
+        let output = dry_run();
+        assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(1), said));
     }
     mode("app/bin", 0o777);
+    assert!(dry_run().status.success());
     assert!(run().status.success());
     // What is linked already needs no permission.
     for path in ["app", "app/bin", "fw", "fw/bin"] {

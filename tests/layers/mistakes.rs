@@ -47,7 +47,12 @@ pub const MISTAKES: &[Mistake] = &[
     ),
     scan("StackError::Syntax", "unknown_table", "FILE: line 7: unknown field `options`, expected `layer`"),
     scan("StackError::Syntax", "missing_path", "FILE: line 3: missing field `path`"),
-    scan("StackError::Syntax", "wrong_type", "FILE: line 6: invalid type: string \"fw\", expected a sequence"),
+    scan("StackError::Syntax", "wrong_type", "FILE: line 6: `uses`: invalid type: string \"fw\", expected a sequence"),
+    scan(
+        "StackError::Syntax",
+        "wrong_item",
+        "FILE: line 8: `dynlib_exclude`: invalid type: integer `1`, expected a string",
+    ),
     scan(
         "StackError::Format",
         "other_format",
@@ -74,6 +79,11 @@ pub const MISTAKES: &[Mistake] = &[
         "StackError::Unknown",
         "unknown_layer",
         "FILE: layer `app` uses `fw`, which is no layer; it can use `runtime`",
+    ),
+    scan(
+        "StackError::Unknown",
+        "unknown_and_alone",
+        "FILE: layer `app` uses `zz`, which is no layer; describe that one in the file, too, or leave it out",
     ),
     scan("StackError::Twice", "listed_twice", "FILE: layer `app` lists `fw` twice; leave out one"),
     scan(
@@ -142,6 +152,8 @@ pub const MISTAKES: &[Mistake] = &[
         "no_site_packages",
         "layer `app`: HERE/programs is no Python environment: it has no lib/python3.*/site-packages; make one with `python3 -m venv`",
     ),
+    link("StackError::Read", "unreadable_lib", "HERE/unreadable/lib/python3.11/site-packages: may not be read"),
+    link("StackError::Read", "unreadable_bin", "HERE/unreadable_bin/bin/python: may not be read"),
     scan(
         "StackError::Windows",
         "windows",
@@ -239,7 +251,10 @@ pub const MISTAKES: &[Mistake] = &[
         "python_dangling",
         "layer `app`: HERE/dangling/bin/python: leads to no interpreter; make the environment anew",
     ),
-    link("WrapperError::Read", "python_folder", "layer `app`: HERE/python_is_folder/bin/python: is a directory"),
+    link("WrapperError::Read", "python_folder", "layer `app`: HERE/python_is_folder/bin/python: not a regular file"),
+    link("WrapperError::Read", "python_pipe", "layer `app`: HERE/python_is_pipe/bin/python: not a regular file"),
+    link("WrapperError::Read", "python3_pipe", "layer `app`: HERE/python3_is_pipe/bin/python3: not a regular file"),
+    link("WrapperError::Read", "python_pipe_behind", "layer `app`: HERE/pipe_behind/bin/python_: not a regular file"),
     link(
         "WrapperError::Elsewhere",
         "bin_elsewhere",

@@ -28,6 +28,11 @@ pub fn prepare(here: &Path) {
     symlink("python", here.join("circle/bin/python3")).unwrap();
     instead(&environment(here, "dangling").join("bin/python"), |path| symlink("/opt/gone/python3", path).unwrap());
     instead(&environment(here, "python_is_folder").join("bin/python"), |path| fs::create_dir(path).unwrap());
+    instead(&environment(here, "python_is_pipe").join("bin/python"), pipe);
+    pipe(&environment(here, "python3_is_pipe").join("bin/python3"));
+    write(&here.join("python3_is_pipe/pyvenv.cfg"), "");
+    instead(&environment(here, "pipe_behind").join("bin/python"), |path| symlink("python_", path).unwrap());
+    pipe(&here.join("pipe_behind/bin/python_"));
     elsewhere(here, "bin_elsewhere", "bin");
     environment(here, "behind:a colon");
     symlink("behind:a colon", here.join("link_to_colon")).unwrap();
@@ -40,6 +45,11 @@ pub fn prepare(here: &Path) {
     busy.lock().unwrap();
     // Until the test ends.
     std::mem::forget(busy);
+    for closed in
+        [environment(here, "unreadable").join("lib/python3.11"), environment(here, "unreadable_bin").join("bin")]
+    {
+        fs::set_permissions(closed, fs::Permissions::from_mode(0o000)).unwrap();
+    }
     let read_only = environment(here, "read_only");
     fs::set_permissions(read_only, fs::Permissions::from_mode(0o555)).unwrap();
 }
@@ -52,6 +62,10 @@ fn environment(here: &Path, name: &str) -> std::path::PathBuf {
         instead(&path.join("bin/python"), |path| symlink("/bin/true", path).unwrap());
     }
     path
+}
+
+fn pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
 
 fn instead(path: &Path, make: impl FnOnce(&Path)) {

@@ -1,13 +1,12 @@
 //! What a start of a program comes to: the program itself, that which runs it if it is a script, and the Python behind it.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::config;
 use crate::host::program;
+use crate::layers::regular;
 use crate::layers::wrapper::interpreter;
 
 /// A program as it is named, and what is behind it.
@@ -38,8 +37,7 @@ pub fn look(path: &Path) -> Started {
 
 /// Tells whether a file begins as scripts do.
 pub fn is_script(path: &Path) -> bool {
-    let mut head = [0; 2];
-    File::open(path).is_ok_and(|mut file| file.read_exact(&mut head).is_ok()) && head == *b"#!"
+    regular::start(path, 2).is_ok_and(|head| head == b"#!")
 }
 
 /// Tells whether it may be asked as a Python is, by its own name or that of what it leads to. A script must be called so exactly:

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::place::View;
 use super::started;
 use crate::layers::elf::{self, Kind};
+use crate::layers::regular;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +54,7 @@ pub fn find(library: &OsStr, view: &mut View) -> Result<Subject, String> {
 fn by_path(path: &Path, view: &mut View) -> Result<Subject, String> {
     let at = |why: &dyn std::fmt::Display| format!("{}: {why}", path.display());
     let path = std::path::absolute(path).map_err(|error| at(&error))?;
-    // Opening a pipe would wait for somebody to write into it.
-    if !std::fs::metadata(&path).map_err(|error| at(&error))?.is_file() {
-        return Err(at(&"not a regular file"));
-    }
-    let file = std::fs::File::open(&path).map_err(|error| at(&error))?;
+    let file = regular::open(&path).map_err(|error| at(&error))?;
     view.look_at(&path);
     // One that is called like a library is meant to be one.
     if started::is_script(&path) && !is_object_name(&path) {
@@ -113,7 +110,7 @@ fn objects_below(folder: &Path, objects: &mut Vec<PathBuf>) {
         match kind {
             Ok(kind) if kind.is_dir() => objects_below(&path, objects),
             Ok(kind) if kind.is_file() && is_object_name(&path) && objects.len() < MOST_OBJECTS => {
-                let elf = std::fs::File::open(&path).ok().map(|file| elf::read_any_file(&file));
+                let elf = regular::open(&path).ok().map(|file| elf::read_any_file(&file));
                 if elf.is_some_and(|elf| elf.is_ok_and(|elf| elf.kind == Kind::SharedObject)) {
                     objects.push(path);
                 }

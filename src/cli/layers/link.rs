@@ -39,8 +39,9 @@ fn linked(arguments: &Arguments) -> Result<String, String> {
         let roots = link::roots(&stack)?;
         let plan = link::plan(&stack, &roots, &scanned, &mut link::same)?;
         let changes = Changes::find(&stack, &roots, &plan)?;
-        if !arguments.dry_run {
-            changes.apply()?;
+        match arguments.dry_run {
+            true => changes.try_out()?,
+            false => changes.apply()?,
         }
         Ok((plan, changes))
     };

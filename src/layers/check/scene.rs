@@ -2,17 +2,16 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::{Host, Index};
-use crate::layers::elf;
 use crate::layers::scan::Scanned;
 use crate::layers::search::{Disk, Folder, Process, System};
 use crate::layers::wrapper::interpreter::{self, Kind};
 use crate::layers::wrapper::{self, DYNLIB};
+use crate::layers::{elf, regular};
 
 /// How a layer's Python is started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -128,7 +127,7 @@ impl<'a> Scenes<'a> {
     /// A process of a program with the layer's LD_LIBRARY_PATH, nothing in it yet.
     #[must_use]
     pub fn empty(&self, layer: usize, way: Way, program: Option<&Path>) -> Process<'_> {
-        let loader = program.and_then(|program| elf::interpreter(&File::open(program).ok()?).ok()?);
+        let loader = program.and_then(|program| elf::interpreter(&regular::open(program).ok()?).ok()?);
         let mut process = Process::empty(self.system, self.disk(way), loader.as_deref());
         process.set_library_path(self.folders(layer, way));
         process

@@ -60,6 +60,15 @@ impl Changes {
         Ok(Changes((0..stack.layers.len()).map(one).collect::<Result<_, _>>()?))
     }
 
+    /// Looks whether the changes could be made, and makes none.
+    ///
+    /// # Errors
+    ///
+    /// [`LinkError::Write`] where [`apply`](Self::apply) would be refused.
+    pub fn try_out(&self) -> Result<(), LinkError> {
+        self.0.iter().try_for_each(Change::look)
+    }
+
     /// Makes the changes. Where there are none, nothing is touched.
     ///
     /// # Errors
@@ -67,9 +76,12 @@ impl Changes {
     /// [`LinkError`]. Nothing was changed, unless files were taken away meanwhile.
     pub fn apply(&self) -> Result<(), LinkError> {
         let locks = self.0.iter().map(Change::lock).collect::<Result<Vec<_>, _>>()?;
+        let missing: Vec<PathBuf> = self.0.iter().flat_map(Change::missing).collect();
         let prepared = self.0.iter().try_for_each(Change::prepare);
         if prepared.is_err() {
             self.0.iter().for_each(Change::give_up);
+            // Those that have something in them by now are somebody else's.
+            missing.iter().for_each(|folder| drop(fs::remove_dir(folder)));
         }
         prepared?;
         self.0.iter().try_for_each(Change::exchange)?;
@@ -119,6 +131,23 @@ impl Change {
             Err(TryLockError::WouldBlock) => Err(LinkError::Busy { layer, path }),
             Err(TryLockError::Error(_)) => Ok(None),
         }
+    }
+
+    /// Those of the folders around the links that are not there, the innermost first.
+    fn missing(&self) -> impl Iterator<Item = PathBuf> {
+        ["share/venv", "share"].map(|name| self.root.join(name)).into_iter().filter(|folder| !folder.exists())
+    }
+
+    /// Whether [`prepare`](Self::prepare) could write where it has to.
+    fn look(&self) -> Result<(), LinkError> {
+        let mut files = Vec::new();
+        files.extend(self.changes_links().then(|| self.folder()));
+        files.extend(self.placement.files());
+        let may_write = |file: &PathBuf| {
+            let folder = file.ancestors().skip(1).find(|folder| folder.is_dir()).unwrap_or(&self.root);
+            folder::may_write(folder).map_err(|source| self.cannot_write(file, source))
+        };
+        files.iter().try_for_each(may_write)
     }
 
     fn prepare(&self) -> Result<(), LinkError> {

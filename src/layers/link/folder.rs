@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::fs::{Access, CWD, RenameFlags, access, renameat_with};
 use rustix::io::Errno;
 
 /// Names, and what the links say.
@@ -51,6 +51,15 @@ pub fn look(path: &Path) -> io::Result<Found> {
         links.insert(entry.file_name(), fs::read_link(entry.path())?);
     }
     Ok(if meta.is_symlink() { Found::Link(links) } else { Found::Links(links) })
+}
+
+/// Looks whether files can be made in a folder.
+///
+/// # Errors
+///
+/// What the system would say.
+pub fn may_write(folder: &Path) -> io::Result<()> {
+    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// Where the new folder is made, or the old one is left for a moment.

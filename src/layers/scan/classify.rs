@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::candidate::Candidate;
 use super::{Class, Counts, Neither, Object};
 use crate::layers::elf::{Elf, ElfError, Kind, outline};
+use crate::layers::regular;
 use crate::layers::stack::error::plain;
 
 /// Looks at a file of the layer at `layer`; `folder` is the folder that it is in. None where neither its name nor its content is a
@@ -27,7 +28,7 @@ pub fn classify(layer: &Path, folder: &OwnedFd, candidate: Candidate, counts: &m
                 // To open a device can be to do something with it.
                 let content = match real.is_file() {
                     true => content(folder, &real, &mut size, counts),
-                    false => Err(Neither::Unreadable(NOT_A_FILE.into())),
+                    false => Err(Neither::Unreadable(regular::NOT_A_FILE.into())),
                 };
                 link = Some(real);
                 content
@@ -37,7 +38,7 @@ pub fn classify(layer: &Path, folder: &OwnedFd, candidate: Candidate, counts: &m
                 Err(lost(&error))
             }
         },
-        _ => Err(Neither::Unreadable(NOT_A_FILE.into())),
+        _ => Err(Neither::Unreadable(regular::NOT_A_FILE.into())),
     };
     let class = match content {
         // Before 2016 linkers did not mark programs that can be loaded anywhere.
@@ -51,8 +52,6 @@ pub fn classify(layer: &Path, folder: &OwnedFd, candidate: Candidate, counts: &m
     Some(Object { path, link, size, class })
 }
 
-const NOT_A_FILE: &str = "not a regular file";
-
 /// What a file has in it; `path` is absolute, or as seen from `folder`.
 fn content(folder: &OwnedFd, path: &Path, size: &mut u64, counts: &mut Counts) -> Result<Elf, Neither> {
     // A pipe that has taken the place of a library would block for ever.
@@ -61,7 +60,7 @@ fn content(folder: &OwnedFd, path: &Path, size: &mut u64, counts: &mut Counts) -
     counts.opened += 1;
     let meta = file.metadata().map_err(|error| lost(&error))?;
     if !meta.is_file() {
-        return Err(Neither::Unreadable(NOT_A_FILE.into()));
+        return Err(Neither::Unreadable(regular::NOT_A_FILE.into()));
     }
     *size = meta.len();
     outline(&file, meta.len(), &mut counts.read).map_err(neither)

@@ -5,13 +5,13 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::head::{self, Reason};
 use crate::layers::elf::{self, Elf, ElfError};
+use crate::layers::regular;
 
 /// More than an honest question needs; what comes after is looked at again each time.
 const MOST_REMEMBERED: usize = 1 << 17;
@@ -87,11 +87,11 @@ impl Disk {
     pub fn object(&self, path: &Path) -> Read {
         let read = || -> Result<Elf, Unread> {
             let path = self.real(path);
-            // Opening a pipe would wait for somebody to write into it.
+            // An object that is no file is one that cannot be loaded, and not one that cannot be read.
             if !std::fs::metadata(path)?.is_file() {
                 return Err(ElfError::NotAFile.into());
             }
-            Ok(elf::read_any_file(&File::open(path)?)?)
+            Ok(elf::read_any_file(&regular::open(path)?)?)
         };
         let read = || read().map(Rc::new).map_err(Rc::new);
         match self.id(path) {
@@ -109,7 +109,7 @@ impl Disk {
 
     /// The bytes of ld.so's cache.
     pub fn cache(&self, path: &Path) -> Option<Rc<Vec<u8>>> {
-        let read = || std::fs::read(path).ok().map(Rc::new);
+        let read = || regular::read(path).ok().map(Rc::new);
         self.caches.borrow_mut().entry(path.to_path_buf()).or_insert_with(read).clone()
     }
 }

@@ -105,7 +105,7 @@ pub enum StackError {
         path: PathBuf,
     },
     /// A layer that is used and not there.
-    #[error("{}: layer `{layer}` uses `{used}`, which is no layer; it can use {}", file.display(), names(known))]
+    #[error("{}: layer `{layer}` uses `{used}`, which is no layer; {}", file.display(), usable(known))]
     Unknown {
         /// The file.
         file: PathBuf,
@@ -313,6 +313,14 @@ fn names(names: &[String]) -> String {
         told.push(format!("{} more", names.len() - MOST));
     }
     if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}
+
+/// What a layer can use.
+fn usable(known: &[String]) -> String {
+    match known.is_empty() {
+        true => "describe that one in the file, too, or leave it out".into(),
+        false => format!("it can use {}", names(known)),
+    }
 }
 
 /// "`x` on `a`, `y` on `b`".

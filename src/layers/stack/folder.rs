@@ -1,10 +1,11 @@
 //! Whether a folder is a Python environment, and for which system. It looks at names, not into libraries.
 
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use super::{Platform, StackError};
+use crate::layers::regular;
 
 /// What a path must not have in LD_LIBRARY_PATH, where ld.so would make something else of it.
 const UNUSABLE: [&str; 8] = [":", ";", "$ORIGIN", "${ORIGIN}", "$LIB", "${LIB}", "$PLATFORM", "${PLATFORM}"];
@@ -28,19 +29,41 @@ pub fn look(layer: &str, path: &Path) -> Result<(Platform, PathBuf), StackError>
         let (layer, path) = told();
         return Err(StackError::NotAFolder { layer, path });
     }
-    let python = ["bin/python", "bin/python3"].iter().any(|name| fs::symlink_metadata(path.join(name)).is_ok());
+    let names = ["bin/python", "bin/python3"].map(|name| path.join(name));
+    let python = names.iter().any(|name| fs::symlink_metadata(name).is_ok());
     if !python && is_windows(path) {
         let (layer, path) = told();
         return Err(StackError::Windows { layer, path });
     }
     let versions = versions(path);
     if !python || !versions.iter().any(|version| version.join("site-packages").is_dir()) {
+        let folders = ["lib", "lib64"].map(|name| path.join(name));
+        let packages = versions.iter().map(|version| version.join("site-packages"));
+        match python {
+            true => unless_denied(folders, |path| fs::read_dir(path).map(drop))
+                .and_then(|()| unless_denied(packages, |path| fs::metadata(path).map(drop)))?,
+            false => unless_denied(names, |path| fs::symlink_metadata(path).map(drop))?,
+        }
         let (layer, path) = told();
         let missing = if python { "lib/python3.*/site-packages" } else { "bin/python" };
         return Err(StackError::NoPython { layer, path, missing });
     }
     let platform = if is_mac_os(path, &versions) { Platform::MacOs } else { Platform::Posix };
     Ok((platform, real))
+}
+
+/// What may not be looked at is not missing.
+fn unless_denied(
+    paths: impl IntoIterator<Item = PathBuf>,
+    look: impl Fn(&Path) -> io::Result<()>,
+) -> Result<(), StackError> {
+    for path in paths {
+        match look(&path) {
+            Err(source) if source.kind() == ErrorKind::PermissionDenied => return Err(StackError::read(&path, source)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn contains(path: &Path, part: &str) -> bool {
@@ -94,12 +117,6 @@ fn is_mac_os_home(config: &Path) -> bool {
 
 /// The first bytes of a file; none where there is no such file.
 fn start(path: &Path) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    if fs::metadata(path).is_ok_and(|meta| meta.is_file())
-        && let Ok(file) = fs::File::open(path)
-    {
-        // What cannot be read says nothing.
-        let _read = file.take(4096).read_to_end(&mut bytes);
-    }
-    bytes
+    // What cannot be read says nothing.
+    regular::start(path, 4096).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
 //! Finds the file that describes a stack, and reads it.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
 use super::{StackError, absolute};
+use crate::layers::regular;
 
 /// What a person or a tool writes is far smaller.
 const LARGEST: u64 = 1 << 20;
@@ -70,10 +70,21 @@ impl Source {
             let start = error.span().map_or(0, |span| span.start).min(self.text.len());
             let line = self.text.as_bytes()[..start].iter().filter(|byte| **byte == b'\n').count() + 1;
             // Some messages have lines of their own.
-            let message = error.message().replace('\n', ": ");
+            let mut message = error.message().replace('\n', ": ");
+            // Which value has the wrong type is told by its place alone.
+            let is_type = ["invalid type", "invalid value"].iter().any(|begin| message.starts_with(begin));
+            if let Some(key) = is_type.then(|| key_at(&self.text, start)).flatten() {
+                message = format!("`{key}`: {message}");
+            }
             StackError::Syntax { file: self.file.clone(), line, message }
         })
     }
+}
+
+/// The key of the value that begins at this place: on its line, or above, where the value is in a list of several lines.
+fn key_at(text: &str, start: usize) -> Option<&str> {
+    let is_key = |key: &&str| key.chars().all(|c| c.is_alphanumeric() || "_-.".contains(c)) && !key.is_empty();
+    text.get(..start)?.lines().rev().filter_map(|line| Some(line.split_once('=')?.0.trim())).find(is_key)
 }
 
 /// The text of a file that is no larger than a description can be.
@@ -82,9 +93,7 @@ pub fn text(file: &Path) -> Result<String, StackError> {
     if !meta.is_file() {
         return Err(StackError::NotAFile { path: file.to_path_buf() });
     }
-    let mut bytes = Vec::new();
-    let opened = File::open(file).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    opened.map_err(|source| StackError::read(file, source))?;
+    let bytes = regular::start(file, LARGEST + 1).map_err(|source| StackError::read(file, source))?;
     if bytes.len() as u64 > LARGEST {
         return Err(StackError::TooLarge { path: file.to_path_buf(), most: LARGEST });
     }

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::WrapperError;
+use crate::layers::regular;
 
 /// What makes an environment of a folder.
 pub const CONFIG: &str = "pyvenv.cfg";
@@ -38,7 +39,7 @@ pub fn plan(root: &Path, roots: &[PathBuf], interpreter: &Path) -> Result<Option
     if !roots.iter().any(is_installation) || bin.as_os_str().as_bytes().contains(&b'\n') {
         return Ok(None);
     }
-    let text = fs::read(&path).map_err(|source| WrapperError::Read { path, source })?;
+    let text = regular::read(&path).map_err(|source| WrapperError::Read { path, source })?;
     Ok(mended(&text, bin).map(|text| Home { text }))
 }
 

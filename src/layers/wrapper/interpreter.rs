@@ -1,12 +1,13 @@
 //! What the `bin` of a layer has: the interpreter and its other names. It looks, and changes nothing.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{OURS, VENVSTACKS, WrapperError};
+use crate::layers::regular;
 
 /// What a name in `bin` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,8 +53,7 @@ pub fn look(path: &Path) -> Result<Option<Kind>, WrapperError> {
     if meta.is_symlink() {
         return Ok(Some(Kind::Link(fs::read_link(path).map_err(failed)?)));
     }
-    let mut head = Vec::new();
-    File::open(path).and_then(|file| file.take(HEAD).read_to_end(&mut head)).map_err(failed)?;
+    let head = regular::start(path, HEAD).map_err(failed)?;
     let has = |text: &str| head.windows(text.len()).any(|window| window == text.as_bytes());
     match () {
         () if !head.starts_with(b"#!") => Ok(Some(Kind::Program)),

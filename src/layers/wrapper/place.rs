@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use super::WrapperError;
 use super::home::{self, Home};
 use super::interpreter::{self, Interpreter, Kind};
+use crate::layers::regular;
 use crate::layers::same::same;
 
 /// The wrapper.
@@ -85,8 +86,9 @@ pub fn plan(root: &Path, roots: &[PathBuf], text: Vec<u8>) -> Result<Placement, 
 }
 
 fn is_current(path: &Path, text: &[u8]) -> Result<bool, WrapperError> {
-    let read =
-        || -> io::Result<bool> { Ok(fs::read(path)? == text && fs::metadata(path)?.permissions().mode() & 0o100 != 0) };
+    let read = || -> io::Result<bool> {
+        Ok(regular::read(path)? == text && fs::metadata(path)?.permissions().mode() & 0o100 != 0)
+    };
     read().map_err(|source| WrapperError::Read { path: path.into(), source })
 }
 
@@ -150,6 +152,13 @@ impl Placement {
     /// Whether all is as it has to be.
     pub fn is_done(&self) -> bool {
         self.home.is_none() && self.links.is_empty() && self.script.is_none()
+    }
+
+    /// The files that are to be changed, or the first of them in each folder.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        let in_bin = !self.links.is_empty() || self.script.is_some();
+        let home = self.home.is_some().then(|| self.root.join(home::CONFIG));
+        in_bin.then(|| self.bin.join(PYTHON)).into_iter().chain(home)
     }
 
     /// Writes what [`carry_out`](Self::carry_out) puts in place, and clears away what an interrupted run has left.

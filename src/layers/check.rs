@@ -7,10 +7,12 @@
 //! # Layout
 //! - [`index`] which layer has which library
 //! - [`scene`] the process of a layer's Python
+//! - [`alone`] what is opened by itself, and what is brought along
 //! - [`needs`] what every object is given in it; [`verdict`] what is to be thought of that
 //! - [`hides`] libraries of the host that links hide from its programs
 //! - [`wants`] what has to be opened first in a process that has neither links nor wrapper; [`in_process`] what that does not cure
 
+pub mod alone;
 pub mod hides;
 pub mod in_process;
 pub mod index;

@@ -1,13 +1,14 @@
 //! What every object is given for what it needs, in the process of every layer that has it within reach.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::Index;
+use super::alone::Alone;
 use super::scene::{Scenes, Way};
-use crate::layers::scan::{Class, Object, Scanned};
+use crate::layers::scan::Scanned;
 use crate::layers::search::disk::FileId;
 use crate::layers::search::process::{Need, NotGiven};
 use crate::layers::search::{Process, Rule, Trail};
@@ -109,12 +110,8 @@ type Mets = HashMap<Key, Met>;
 pub fn all(index: &Index, scenes: &Scenes, scanned: &[Scanned], linked: &[bool]) -> BTreeMap<Key, Vec<Seen>> {
     let mut all: BTreeMap<Key, Vec<Seen>> = BTreeMap::new();
     for viewer in 0..index.layers.len() {
-        let objects: Vec<(usize, &Object)> = index.order[viewer]
-            .iter()
-            .filter_map(|at| scanned.iter().find(|scanned| scanned.layer == *at))
-            .flat_map(|scanned| scanned.objects.iter().map(|object| (scanned.layer, object)))
-            .collect();
-        let of = |way| Opening::new(index, scenes, viewer, way).all(&objects);
+        let alone = Alone::new(index, viewer, scanned);
+        let of = |way| Opening::new(index, scenes, viewer, way).all(&alone);
         let (with_links, plain) = (of(Way::Linked), of(Way::Plain));
         let is_linked = scenes.is_wrapped(viewer) && index.order[viewer].iter().all(|at| linked[*at]);
         let now = match (is_linked, scenes.is_wrapped(viewer)) {
@@ -150,38 +147,12 @@ impl<'a> Opening<'a> {
         Opening { index, scenes, viewer, way, python, places, mets, reached }
     }
 
-    /// Extension modules and programs are opened, and libraries that nobody brings along: what brings a library along may give it
-    /// an RPATH, without which it would find nothing.
-    fn all(mut self, objects: &[(usize, &Object)]) -> Mets {
-        // What a link leads to is an object of its own, in this layer or in another.
-        let files = || objects.iter().filter(|(_, object)| object.link.is_none());
-        let path = |at: &usize, object: &Object| self.index.roots[*at].join(&object.path);
-        let of = |is: fn(&Class) -> bool| -> Vec<PathBuf> {
-            files().filter(|(_, object)| is(&object.class)).map(|(at, object)| path(at, object)).collect()
-        };
-        let extensions = of(|class| matches!(class, Class::Extension(_)));
-        let programs = of(|class| matches!(class, Class::Program(_)));
-        let libraries: Vec<(PathBuf, Option<OsString>)> = files()
-            .filter_map(|(at, object)| match &object.class {
-                Class::Library(elf) => Some((path(at, object), elf.soname.clone())),
-                _ => None,
-            })
-            .collect();
-        let needed: HashSet<&OsStr> = files()
-            .filter_map(|(_, object)| object.class.elf())
-            .flat_map(|elf| elf.needed.iter().map(OsString::as_os_str))
-            .collect();
-        extensions.iter().for_each(|path| self.open(path));
-        programs.iter().for_each(|path| self.start(path));
-        for nobody_needs in [true, false] {
-            for (path, soname) in &libraries {
-                let name = path.file_name().unwrap_or_default();
-                let is_needed =
-                    needed.contains(name) || soname.as_ref().is_some_and(|soname| needed.contains(soname.as_os_str()));
-                let is_reached = self.scenes.disk(self.way).id(path).is_some_and(|id| self.reached.contains(&id));
-                if !is_reached && is_needed != nobody_needs {
-                    self.open(path);
-                }
+    fn all(mut self, alone: &Alone) -> Mets {
+        alone.extensions.iter().for_each(|path| self.open(path));
+        alone.programs.iter().for_each(|path| self.start(path));
+        for path in &alone.libraries {
+            if !self.scenes.disk(self.way).id(path).is_some_and(|id| self.reached.contains(&id)) {
+                self.open(path);
             }
         }
         self.mets

@@ -379,3 +379,52 @@ fn the_layers_library_is_wanted_in_place_of_the_hosts_unless_that_is_loaded() {
     assert!(wants.first.is_empty());
     assert!(matches!(&wants.left[..], [(_, _, Left::Loaded { host: theirs, .. })] if *theirs == host), "{wants:?}");
 }
+
+/// What a package or a program in C opens is judged as an extension module is.
+#[test]
+fn a_library_that_no_extension_module_needs_is_judged_in_the_process() {
+    let own = ["libdlcastmore.so", "libdlcastext.so", "libdlcastrun.so"];
+    let made = Made::new(&[&["libdlcastb.so.1", "libdlcastc.so.1", "libdlcastz.so.1"][..], &own].concat());
+    let named = |name: &str| format!("-Wl,-soname,{name}");
+    let library = |path: &str, needs: &[&str]| {
+        let name = Path::new(path).file_name().unwrap().to_str().unwrap();
+        made.bench.library(path, needs, &[&named(name)])
+    };
+    // Two that need each other, and one that has the host's loaded by Python.
+    let user = made.bench.library("app/lib/libuser.so", &["libdlcastb.so.1"], &[]);
+    let b = library(&site("fw", "b/libdlcastb.so.1"), &["libdlcastc.so.1"]);
+    let c = library(&site("fw", "c/libdlcastc.so.1"), &["libdlcastb.so.1"]);
+    let needs_z = made.bench.library("app/lib/libneedz.so", &["libdlcastz.so.1"], &[]);
+    let z = made.bench.library("rt/lib/libdlcastz.so.1", &[], &[&named("libdlcastz.so.1")]);
+    let host = made.bench.library("host/libdlcastz.so.1", &[], &[&named("libdlcastz.so.1"), "-Wl,-z,nodelete"]);
+    made.bench.program("app/bin/python3.11", &["libdlcastz.so.1"], &[]);
+    // What a module or a program brings along is found by its RPATH, and is not judged without that.
+    let at = "-Wl,--disable-new-dtags,-rpath,$ORIGIN/own:$ORIGIN/own/more";
+    library("app/lib/own/more/libdlcastmore.so", &[]);
+    library("app/lib/own/libdlcastext.so", &["libdlcastmore.so"]);
+    library("app/lib/own/libdlcastrun.so", &["libdlcastmore.so"]);
+    made.bench.extension("app/lib/ext.so", &["libdlcastext.so"], &[at]);
+    made.bench.program("app/lib/run.so", &["libdlcastrun.so"], &[at]);
+
+    let report = made.check();
+    let of = |name: &str, by: &Path, left: Left, viewers: &[usize]| Remains {
+        name: name.into(),
+        by: by.into(),
+        left,
+        viewers: viewers.to_vec(),
+    };
+    let mut wanted = vec![
+        of("libdlcastb.so.1", &c, Left::Circle { file: b.clone() }, &[0, 1]),
+        of("libdlcastc.so.1", &b, Left::Fails { file: c }, &[0, 1]),
+        of("libdlcastb.so.1", &user, Left::Fails { file: b }, &[0]),
+        of("libdlcastz.so.1", &needs_z, Left::Loaded { host, file: z }, &[0]),
+    ];
+    for remains in &report.remains {
+        let at = wanted.iter().position(|wanted| wanted == remains);
+        wanted.remove(at.unwrap_or_else(|| panic!("{remains:?}")));
+    }
+    assert_eq!(wanted, []);
+    // And so it is in earnest.
+    let output = Command::new(made.bench.path("rt/bin/python3.11")).arg(user).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).starts_with("libdlcastb.so.1: cannot open"), "{output:?}");
+}

@@ -650,6 +650,15 @@ dlcast_status dlcast_layers_activate(dlcast_session session,
                                      double timeout);
 
 /*
+ Opens what the active layers have and the object at a path needs, before the program opens that itself. Local, and without MPI. What
+ dlcast opens, and what a program under `dlcast run` opens, has this done for it. DLCAST_INVALID with what cannot be opened.
+
+ # Safety
+ `path` is a C string.
+ */
+dlcast_status dlcast_layers_open_needs(const char *path);
+
+/*
  As dlcast_layers_activate, for a plan that is there: what `dlcast layers plan` has printed. Local, and without MPI.
 
  # Safety

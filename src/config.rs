@@ -220,7 +220,7 @@ pub fn unknown(environment: &[(OsString, OsString)]) -> Vec<String> {
     const OTHERS: [&str; 4] = ["DLCAST_MODE", "DLCAST_PRELOAD", "DLCAST_MPIRUN", "DLCAST_MPI_ENV"];
     let known = [TIMEOUT, POLICY, STRICT, LOAD, IMPORT, STACK, REPORT, EXCLUDE, INCLUDE];
     let names = environment.iter().map(|(name, _)| name.to_string_lossy().into_owned());
-    let of_tests = ["DLCAST_SIM_", "DLCAST_FUZZ_", "DLCAST_FIXTURE_", "DLCAST_STORM_"];
+    let of_tests = ["DLCAST_TEST_", "DLCAST_SIM_", "DLCAST_FUZZ_", "DLCAST_FIXTURE_", "DLCAST_STORM_"];
     names
         .filter(|name| name.starts_with("DLCAST_") && of_tests.iter().all(|prefix| !name.starts_with(prefix)))
         .filter(|name| !known.contains(&name.as_str()) && !OTHERS.contains(&name.as_str()))

@@ -24,6 +24,16 @@ pub enum Route {
     At(Path),
 }
 
+impl Route {
+    /// What to open, as far as it is known, where `name` was asked for.
+    pub fn path(&self, name: *const c_char) -> *const c_char {
+        match self {
+            Self::OfCaller | Self::AsNamed => name,
+            Self::At(path) => path.as_ptr(),
+        }
+    }
+}
+
 /// Below a folder of the search path, the loader looks into these first, if the processor is so.
 #[cfg(target_arch = "x86_64")]
 const VARIANTS: &[&CStr] = &[c"glibc-hwcaps", c"tls", c"x86_64", c"haswell", c"avx512_1", c"xeon_phi"];

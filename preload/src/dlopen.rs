@@ -152,22 +152,40 @@ unsafe fn tell(state: State, name: *const c_char, flags: c_int, caller: *const c
     decision
 }
 
-/// What the layers have and this dlopen needs is open from now on. What a bare name means there, and nowhere else.
-unsafe fn first(engine: &Engine, name: *const c_char, is_bare: impl FnOnce() -> bool) -> Option<Path> {
+/// What the layers have and this dlopen needs is open from now on. What a bare name means there, and nowhere else; the error is how the
+/// dlopen ends where a layer's library cannot be opened.
+unsafe fn first(
+    engine: &Engine,
+    name: *const c_char,
+    is_bare: impl FnOnce() -> bool,
+) -> Result<Option<Path>, Decision> {
+    let mut refused = 0;
     // SAFETY: the engine's function; a C string.
-    let meant = unsafe { (engine.first)(name) };
+    let meant = unsafe { (engine.first)(name, &raw mut refused) };
+    if refused != 0 {
+        next::dlerror();
+        thread::this().refused.set(1);
+        return Err(Decision::give(ptr::null_mut()));
+    }
     if meant.is_null() || !is_bare() {
-        return None;
+        return Ok(None);
     }
     // SAFETY: a C string until the engine is called again.
-    Path::copy(unsafe { CStr::from_ptr(meant) }.to_bytes())
+    Ok(Path::copy(unsafe { CStr::from_ptr(meant) }.to_bytes()))
 }
 
 /// The caller opens it, and the engine finds it.
 unsafe fn defer(engine: &Engine, name: *const c_char, flags: c_int, caller: *const c_void) -> Decision {
     // SAFETY: dlopen's arguments.
-    let meant = unsafe { first(engine, name, || matches!(cure::route(name, caller), Route::AsNamed)) };
-    let Some(meant) = meant else { return announce(engine, name, flags) };
+    let route = unsafe { cure::route(name, caller) };
+    let path = route.path(name);
+    // SAFETY: a C string.
+    let meant = unsafe { first(engine, path, || matches!(route, Route::AsNamed)) };
+    let meant = match meant {
+        Ok(Some(meant)) => meant,
+        Ok(None) => return announce(engine, name, flags),
+        Err(end) => return end,
+    };
     announce(engine, meant.as_ptr(), flags);
     // SAFETY: what the program asked for.
     Decision::give(unsafe { opened_here(meant.as_ptr(), flags) })
@@ -204,12 +222,12 @@ unsafe fn open(
 ) -> Decision {
     // SAFETY: a C string, and the address of the call.
     let route = unsafe { cure::route(name, caller) };
-    let path = match &route {
-        Route::OfCaller | Route::AsNamed => name,
-        Route::At(path) => path.as_ptr(),
-    };
+    let path = route.path(name);
     // SAFETY: a C string.
-    let meant = unsafe { first(engine, path, || matches!(route, Route::AsNamed)) };
+    let meant = match unsafe { first(engine, path, || matches!(route, Route::AsNamed)) } {
+        Ok(meant) => meant,
+        Err(end) => return end,
+    };
     let path = match (&meant, &route) {
         (Some(meant), _) => meant.as_ptr(),
         (None, Route::OfCaller) => return announce(engine, name, flags),

@@ -24,9 +24,9 @@ pub struct Engine {
     pub early: unsafe extern "C" fn(path: *const c_char, flags: i32),
     /// MPI is up, on all ranks. 0: serving.
     pub start: unsafe extern "C" fn(mark: extern "C" fn(i32)) -> i32,
-    /// A dlopen follows: what it needs of environment layers is opened. The file that a bare name means there, until the next call on this
-    /// thread; or null.
-    pub first: unsafe extern "C" fn(name: *const c_char) -> *const c_char,
+    /// A dlopen follows: what it needs of environment layers is opened; `refused` becomes 1 where that fails. The file that a bare name
+    /// means there, until the next call on this thread; or null.
+    pub first: unsafe extern "C" fn(name: *const c_char, refused: *mut c_int) -> *const c_char,
     /// A real dlopen follows, unseen.
     pub opening: unsafe extern "C" fn(name: *const c_char, flags: i32),
     /// A library was opened.

@@ -31,6 +31,8 @@ class First:
         """Handles by file, so that each is opened once."""
         self._here = threading.local()
         self._heard = False
+        self.outside: Callable[[str], None] | None = None
+        """Does the same for objects of which no plan knows, once libdlcast.so is there."""
         self._ctypes_dlopen: Callable[[Any, int], int] = _ctypes.dlopen
 
     def add(self, plan: Plan) -> None:
@@ -44,10 +46,14 @@ class First:
         """Opens what has to be open before `name`, a path or a bare name; OSError where that fails."""
         if getattr(self._here, "opens", False):
             return
+        known = False
         for plan in self._plans.values():
             for library in plan.before(name):
+                known = True
                 if library.file not in self._open:
                     self._take(library, name)
+        if self._plans and not known and "/" in name and self.outside is not None:
+            self.outside(name)
 
     def _take(self, library: Library, asker: str) -> None:
         self._here.opens = True
@@ -98,6 +104,13 @@ class First:
     def _dlopen(self, name: Any, mode: int = ctypes.DEFAULT_MODE) -> int:
         """In place of `ctypes._dlopen`: a name that ld.so does not know becomes the file that it means."""
         bare = _text(name)
+        if mode & os.RTLD_NOLOAD:
+            # Nothing is to be loaded, neither that nor what it needs.
+            self._here.opens = True
+            try:
+                return self._ctypes_dlopen(name, mode)
+            finally:
+                self._here.opens = False
         if bare is not None and "/" not in bare:
             files = (plan.file_of(bare) for plan in self._plans.values())
             name = next(filter(None, files), name)

@@ -57,6 +57,7 @@ class Native:
         self.lib: Any = self._open()
         for plan in _plans:
             self.layers_install(plan)
+        first.outside = self._open_needs
 
     def _open(self) -> Any:
         # cffi closes it when Python ends, and MPI_Finalize, which comes later, calls into it.
@@ -75,6 +76,10 @@ class Native:
     def layers_install(self, plan: str) -> None:
         """What the library itself opens follows the plan from now on. Needs no MPI."""
         self._check(self.lib.dlcast_layers_install(plan.encode()))
+
+    def _open_needs(self, path: str) -> None:
+        if self.lib.dlcast_layers_open_needs(os.fsencode(path)) != self.lib.DLCAST_OK:
+            raise OSError(self._ffi.string(self.lib.dlcast_last_error()).decode(errors="replace"))
 
     def attach(self, comm: int, mode: int, timeout: float) -> int:
         """The session of a communicator."""

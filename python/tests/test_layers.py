@@ -84,6 +84,40 @@ def test_a_library_that_ctypes_opens_by_its_path_gets_what_it_needs(stack):
     assert stack.run(f"{ACTIVATE}told = ctypes.CDLL({path!r}).needed()") == 42
 
 
+@pytest.mark.mpi
+def test_an_object_outside_the_layers_gets_what_it_needs_once_dlcast_is_there(stack, tmp_path):
+    stack.typical()
+    (tmp_path / "elsewhere").mkdir()
+    text = "extern int needed(void); int outside(void) { return needed() + 1; }"
+    needed = stack.root / "framework/lib/libouter.so.2"
+    outside = stack.build("..", str(tmp_path / "elsewhere/liboutside.so"), text, needed)
+    stack.build(
+        "..", str(tmp_path / "elsewhere/another.so"), layered.EXTENSION.replace("native", "another"), needed
+    )
+    opened = f"ctypes.CDLL({str(outside)!r}).outside()"
+    assert "libouter.so.2: cannot open" in stack.start(f"told = {opened}").stderr
+    code = "import dlcast\ndlcast.attach()\n" + ACTIVATE
+    assert stack.run(f"{code}told = {opened}") == 43
+    folder = f"sys.path.append({str(outside.parent)!r})\n"
+    assert stack.run(f"{code}{folder}import another\ntold = another.answer()") == 42
+    assert stack.run(f"{code}told = dlcast.load_global({str(outside)!r}).outside()") == 43
+
+
+def test_what_is_not_to_be_loaded_is_not(stack):
+    stack.typical()
+    code = """
+def opened(mode):
+    try:
+        ctypes.CDLL("libouter.so.2", mode=os.RTLD_NOW | mode)
+    except OSError:
+        return False
+    return True
+told = [opened(os.RTLD_NOLOAD), "libinner" in open("/proc/self/maps").read()]
+told += [opened(0), opened(os.RTLD_NOLOAD)]
+"""
+    assert stack.run(ACTIVATE + code) == [False, False, True, True]
+
+
 def test_what_an_object_finds_by_itself_is_left_to_it(stack):
     stack.typical()
     own = stack.build("app", "lib/libouter.so.2", "int needed(void) { return 7; }", soname="libouter.so.2")

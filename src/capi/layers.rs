@@ -28,6 +28,21 @@ pub unsafe extern "C" fn dlcast_layers_activate(
     })
 }
 
+/// Opens what the active layers have and the object at a path needs, before the program opens that itself. Local, and without MPI. What
+/// dlcast opens, and what a program under `dlcast run` opens, has this done for it. DLCAST_INVALID with what cannot be opened.
+///
+/// # Safety
+/// `path` is a C string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn dlcast_layers_open_needs(path: *const c_char) -> dlcast_status {
+    run(|| {
+        // SAFETY: as this function asks.
+        let path = unsafe { text(path, "path")? };
+        Session::open_needs(path).map_err(invalid)?;
+        Ok(DLCAST_OK)
+    })
+}
+
 /// As dlcast_layers_activate, for a plan that is there: what `dlcast layers plan` has printed. Local, and without MPI.
 ///
 /// # Safety

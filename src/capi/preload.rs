@@ -56,16 +56,21 @@ pub extern "C" fn dlcast_preload_start(mark: extern "C" fn(i32)) -> i32 {
 }
 
 /// A dlopen follows: what it needs of the layers is opened first. Returns the file of a layer that a bare name means, or null; it lives
-/// until the next call on this thread.
+/// until the next call on this thread. `refused` becomes 1 where that cannot be opened, and the dlopen shall fail (dlcast_last_error).
 ///
 /// # Safety
-/// `name` is a C string.
+/// `name` is a C string, and `refused` may be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn dlcast_preload_first(name: *const c_char) -> *const c_char {
+pub unsafe extern "C" fn dlcast_preload_first(name: *const c_char, refused: *mut i32) -> *const c_char {
     guarded(std::ptr::null(), || {
         // SAFETY: as this function asks.
-        let file =
-            program::first(unsafe { path(name) }).and_then(|file| CString::new(file.into_os_string().into_vec()).ok());
+        let file = program::first(unsafe { path(name) }).unwrap_or_else(|text| {
+            say(&text);
+            // SAFETY: as this function asks.
+            unsafe { *refused = 1 };
+            None
+        });
+        let file = file.and_then(|file| CString::new(file.into_os_string().into_vec()).ok());
         MEANT.with(|meant| {
             let mut meant = meant.borrow_mut();
             *meant = file;

@@ -300,6 +300,11 @@ impl Opening<'_> {
         !copies.is_empty() && !copies.iter().any(|path| super::table::is_plugin(path))
     }
 
+    /// Whether it was told of as mapped, there.
+    pub fn has_noted(&self, path: &Path, base: usize) -> bool {
+        self.host.mapped.get(path.as_os_str()).is_some_and(|mapped| mapped.base == base)
+    }
+
     /// Whether this process has it, by dlcast or by itself.
     pub fn is_open(&mut self, identity: &Identity) -> bool {
         self.host.held.contains_key(identity) || self.is_program(identity) || !self.mapped_copies(identity).is_empty()
@@ -610,11 +615,13 @@ fn open_first(asker: &OsStr) -> Result<(), String> {
     let Some(asker) = asker.to_str() else { return Ok(()) };
     for library in layered::before(asker) {
         let file = library.file.display();
+        // Another thread may look at the link maps meanwhile: it is dlcast's own from here on.
+        let mut mark = layered::Mark::on(&library.file);
         match library.soname.as_deref().and_then(search::loaded) {
             // What is loaded under a name is what everything gets that needs it.
             Some(loaded) if crate::layers::same(&loaded, &library.file).unwrap_or(false) => {}
             Some(loaded) => complain(&format!(
-                "{asker}: needs {file} of layer `{}`, but gets {}, which was open before under the same name",
+                "{asker}: needs {file} of layer `{}`, but gets {}, which was open before under the same name: activate the layers earlier",
                 library.layer,
                 loaded.display()
             )),
@@ -629,7 +636,7 @@ fn open_first(asker: &OsStr) -> Result<(), String> {
                 std::mem::forget(open);
             }
         }
-        layered::opened(&library.file);
+        mark.keep();
     }
     Ok(())
 }

@@ -8,7 +8,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dlcast_plugin::guarded_callback;
 
+use super::search;
+use crate::config;
 use crate::layers::plan::{Library, Plan, PlanError};
+use crate::layers::search::process::{self, NotGiven};
+use crate::layers::search::{Disk, Process, Rule};
 
 /// The tag of [`callback`] for a plan, and for the reason why there is none.
 pub const PLAN: u64 = 0;
@@ -54,9 +58,32 @@ pub(super) fn before(name: &str) -> Vec<Library> {
     if plans.is_empty() {
         return Vec::new();
     }
-    let first: Vec<Library> = plans.iter().flat_map(|plan| plan.before(name)).cloned().collect();
+    let mut first: Vec<Library> = plans.iter().flat_map(|plan| plan.before(name)).cloned().collect();
+    if first.is_empty() && name.contains('/') && !plans.iter().any(|plan| plan.has(name)) {
+        first = outside(&plans, Path::new(name));
+    }
     let open = lock(&OPEN);
     first.into_iter().filter(|library| !open.contains(&library.file)).collect()
+}
+
+/// What an object needs that lies outside the layers, of which no plan knows: what ld.so would not find for it, or would take from the
+/// host, and nobody has loaded.
+fn outside(plans: &[Arc<Plan>], object: &Path) -> Vec<Library> {
+    let (disk, system) = (Disk::default(), search::system());
+    let mut process = Process::empty(&system, &disk, None);
+    let program = config::executable().unwrap_or_default();
+    process.set_library_path(Process::library_path(&program, config::library_path(), &system));
+    // What the program itself needs is there; its RPATH counts.
+    let _program = process.start(&program);
+    let needs = process.open_file(object).needs;
+    let of_system = process::of_system(&needs);
+    let lacks = needs.iter().filter(|need| match (&need.given, &need.trail.found) {
+        (Err(NotGiven::NotFound), _) => true,
+        (Ok(_), Some(found)) => matches!(found.rule, Rule::Cache | Rule::System) && !of_system.contains(&need.by),
+        _ => false,
+    });
+    let names = lacks.filter_map(|need| need.trail.name.to_str()).filter(|name| search::loaded(name).is_none());
+    names.flat_map(|name| plans.iter().rev().find_map(|plan| plan.with(name)).unwrap_or_default()).collect()
 }
 
 /// The file that a bare name means.
@@ -71,7 +98,27 @@ pub(super) fn has_opened(file: &Path) -> bool {
     lock(&OPEN).iter().any(|open| open == file)
 }
 
-/// It need not be opened again.
-pub(super) fn opened(file: &Path) {
-    lock(&OPEN).push(file.to_path_buf());
+/// A library that is being opened; without [`keep`](Mark::keep) it was not.
+pub(super) struct Mark<'a>(Option<&'a Path>);
+
+impl<'a> Mark<'a> {
+    pub fn on(file: &'a Path) -> Self {
+        lock(&OPEN).push(file.to_path_buf());
+        Mark(Some(file))
+    }
+
+    /// It need not be opened again.
+    pub fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Mark<'_> {
+    fn drop(&mut self) {
+        if let Some(file) = self.0 {
+            let mut open = lock(&OPEN);
+            let last = open.iter().rposition(|open| open == file);
+            last.map(|last| open.remove(last));
+        }
+    }
 }

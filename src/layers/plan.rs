@@ -89,7 +89,7 @@ pub struct Target {
     pub program: Option<PathBuf>,
     /// Its LD_LIBRARY_PATH.
     pub library_path: OsString,
-    /// Folders of Python's search path, the first one first, or the program as it was called: they tell which layers count. None of them
+    /// Folders of Python's search path, the first one first, or that of the program as it was called: they tell which layers count. None of them
     /// in a layer: all do.
     pub path: Vec<PathBuf>,
     /// Objects outside the layers, for which to plan, too.
@@ -167,6 +167,19 @@ impl Plan {
             }),
         };
         first.into_iter().flatten().map(|index| &self.libraries[*index])
+    }
+
+    /// Whether it speaks of the object at `path`, or that is one of the layers' libraries.
+    pub fn has(&self, path: &str) -> bool {
+        self.objects.contains_key(Path::new(path))
+            || self.libraries.iter().any(|library| library.file == Path::new(path))
+    }
+
+    /// The library that a bare name means, after those that have to be open before it.
+    pub fn with(&self, name: &str) -> Option<Vec<Library>> {
+        let own = &self.libraries[*self.names.get(name)?];
+        let first = own.first.iter().map(|index| &self.libraries[*index]);
+        Some(first.chain([own]).cloned().collect())
     }
 
     /// As it travels.

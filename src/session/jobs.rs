@@ -115,9 +115,13 @@ pub(super) fn tell_mapped() {
     if news.is_empty() {
         return;
     }
-    let paths: Vec<_> = news.iter().map(|new| new.path.clone()).collect();
     // The library worker may have been at one of them until now.
-    let own = note(&mut dl::host(None), news, everything);
+    let mut host = dl::host(None);
+    // After an unmapping the news are all that there are.
+    let paths: Vec<_> =
+        news.iter().filter(|new| !host.has_noted(&new.path, new.base)).map(|new| new.path.clone()).collect();
+    let own = note(&mut host, news, everything);
+    drop(host);
     // In service mode a plugin that the program opens reaches all ranks without a call.
     if let Some(session) = service::first() {
         let plugins = paths.iter().filter(|path| !own.contains(path)).filter_map(|path| record::plugin(path));

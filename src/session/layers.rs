@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{CallError, Session, record, verdict};
 use crate::code::CodeRef;
 use crate::config::{self, Mode};
-use crate::host::{layered, search};
+use crate::host::{dl, layered, search};
 use crate::layers::plan::{Plan, PlanError, Target};
 use crate::layers::stack::Stack;
 
@@ -35,6 +35,15 @@ impl Session {
     /// [`PlanError`].
     pub fn install_layers(plan: &str) -> Result<(), PlanError> {
         layered::install(plan)
+    }
+
+    /// Opens what the active layers have and the object at `path` needs, before the program opens that itself. Local. What dlcast opens
+    /// has this done for it.
+    ///
+    /// # Errors
+    /// Which library of which layer cannot be opened, and why.
+    pub fn open_needs(path: &str) -> Result<(), String> {
+        dl::open_before(path).map(|_meant| ())
     }
 
     /// The same, where the argument may be a bad one: this rank takes part all the same, so that nobody waits for it.
@@ -71,7 +80,7 @@ impl Session {
 fn named(error: CallError, stack: &Path) -> CallError {
     match error {
         CallError::Undone(mut undone) => {
-            undone.name = format!("layers of {}", stack.display());
+            (undone.kind, undone.name) = ("the stack", stack.display().to_string());
             CallError::Undone(undone)
         }
         other => other,
@@ -82,7 +91,8 @@ fn named(error: CallError, stack: &Path) -> CallError {
 fn plan(stack: &Path) -> Result<String, String> {
     let stack = Stack::read(stack, None).map_err(|error| error.to_string())?;
     let program = config::executable().ok();
-    let path = config::called_as().into_iter().collect();
+    // The program may be a link to one that is in no layer; its folder is what tells.
+    let path = config::called_as().and_then(|program| Some(program.parent()?.to_path_buf())).into_iter().collect();
     let target = Target { program, library_path: config::library_path(), path, ..Target::default() };
     let plan = Plan::make(&stack, &target, &search::system()).map_err(|error| error.to_string())?;
     plan.to_json().map_err(|error| error.to_string())

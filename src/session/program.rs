@@ -192,12 +192,12 @@ fn worker_came(came: bool) {
 }
 
 /// What a library needs of the layers is opened, before the program opens it; where a bare name means a file of a layer, that is given.
-pub(crate) fn first(name: &Path) -> Option<PathBuf> {
+///
+/// # Errors
+/// Which library of which layer cannot be opened, and why.
+pub(crate) fn first(name: &Path) -> Result<Option<PathBuf>, String> {
     // Plans are JSON, and name nothing else.
-    dl::open_before(name.to_str()?).unwrap_or_else(|error| {
-        complain(&error);
-        None
-    })
+    name.to_str().map_or(Ok(None), dl::open_before)
 }
 
 /// A dlopen follows that nobody sees: its flags are kept for when the link maps show what it has opened.

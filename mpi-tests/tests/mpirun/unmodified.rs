@@ -312,6 +312,27 @@ fn libraries_find_what_they_need_in_the_layers_of_a_stack(stage: &Stage) {
         assert_eq!(said.answers("call q p_answer"), ["42"], "{}", said.stdout);
         said.all(3, "await libtrp.so.1 2", "there");
     }
+    // A library that lies outside the layers.
+    let needs =
+        ["-shared", "-fPIC", "-DNAME=out", "-DNEEDS=p_answer", "-Wl,-soname,libtrout.so", "runtime/lib/libtrp.so.1"];
+    stage.compile("cc", "traveller.c", "lib/travel/libtrout.so", &needs);
+    let steps =
+        ["0 open out libtrout.so now", "0 call out out_answer", "* tell 0", "* await libtrout.so 2", "* count p"];
+    for policy in ["eager", "deferred"] {
+        let said = stage.with(3, &["--stack", ".", "--policy", policy], &steps);
+        said.well();
+        assert_eq!(said.answers("call out out_answer"), ["43"], "{}", said.stdout);
+        said.all(3, "count p", "1");
+    }
+    // The layer of the program counts, by the name that it was called by: `runtime` does not use `app`.
+    if !fs::exists(stage.path("runtime/bin/steps")).unwrap() {
+        std::os::unix::fs::symlink("../../steps", stage.path("runtime/bin/steps")).unwrap();
+    }
+    let run = [dlcast(), "run", "--stack", ".", "--"];
+    for (name, opens) in [("libtruser.so", false), ("libtrp.so", true)] {
+        let outcome = stage.mpirun(2, &run, &["runtime/bin/steps", &format!("0 open it {name} now")]);
+        assert_eq!(outcome.stdout.contains("now: ok"), opens, "{}", outcome.stdout);
+    }
     // What was asked for on the command line, and what the report tells: nobody has opened the provider but dlcast.
     let user = stage.path("app/lib/libtruser.so");
     let report = stage.path("layers.json");
@@ -323,6 +344,28 @@ fn libraries_find_what_they_need_in_the_layers_of_a_stack(stage: &Stage) {
     said.well();
     said.all(3, "mapped libtruser.so", "1");
     assert!(!stage.read("layers.json").contains("libtrp.so"), "{}", stage.read("layers.json"));
+    // Nor where the program opens a library and closes it again.
+    let steps =
+        [&format!("0 open user {user} now"), "0 close user", "0 open a libtra.so now", "* tell 0", "* sleep 0.5"];
+    let said = stage.with(3, &["--stack", ".", "--report", &report], &steps);
+    said.well();
+    assert!(!stage.read("layers.json").contains("libtrp.so"), "{}", stage.read("layers.json"));
+    // A library of a layer that cannot be opened is the error of the dlopen.
+    fs::rename(stage.path("runtime/lib/libtrp.so.1"), stage.path("whole")).unwrap();
+    stage.compile(
+        "cc",
+        "traveller.c",
+        "runtime/lib/libtrp.so.1",
+        &["-shared", "-fPIC", "-DNAME=p", "-DNEEDS=nowhere", "-Wl,-soname,libtrp.so.1"],
+    );
+    let said = stage.with(2, &["--stack", "."], &[steps[0]]);
+    fs::rename(stage.path("whole"), stage.path("runtime/lib/libtrp.so.1")).unwrap();
+    said.well();
+    let text = said.of_rank(0).join("");
+    assert!(
+        text.contains("of layer `runtime`, which cannot be opened") && text.contains("undefined symbol: nowhere"),
+        "{text}"
+    );
 }
 
 fn a_stack_that_is_wrong_is_said_once_and_ends_a_strict_job(stage: &Stage) {

@@ -44,9 +44,9 @@ void dlcast_preload_opening(const char *name, int32_t flags) { record("opening %
 const char *dlcast_last_error(void) { return "failed on 1 of 2 ranks"; }
 void dlcast_preload_stop(void) { record("stop"); }
 
-const char *dlcast_preload_first(const char *name) {
+const char *dlcast_preload_first(const char *name, int *refused) {
     const char *first = getenv("FAKE_FIRST"), *bare = getenv("FAKE_NAME");
-    if (first && !dlopen(first, RTLD_NOW)) record("first: %s", dlerror());
+    if (first && !dlopen(first, RTLD_NOW)) *refused = 1;
     dlsym(RTLD_DEFAULT, "nobody_defines_this");
     return bare && !strcmp(bare, name) ? getenv("FAKE_FILE") : NULL;
 }

@@ -465,6 +465,25 @@ fn what_layers_have_is_open_before_what_needs_it() {
 }
 
 #[test]
+fn a_library_of_a_layer_that_cannot_be_opened_is_the_error_of_the_dlopen() {
+    for policy in ["eager", "deferred"] {
+        let stage = Stage::new();
+        stage.driver(&[]);
+        stage.library("libx.so", 7, &[]);
+        let policy = format!("DLCAST_POLICY={policy}");
+        let words = "FAKE_FIRST=@/layer/libnone.so ./driver init open n @/libx.so error open no @/libx.so error fini";
+        let words: Vec<&str> = std::iter::once(policy.as_str()).chain(words.split(' ')).collect();
+        let (output, log) = stage.run_preloaded(&words);
+        assert!(
+            output.stdout.contains("@/libx.so: failed: failed on 1 of 2 ranks\nerror: none\n"),
+            "{}",
+            output.stdout
+        );
+        assert_eq!(told(&log).len(), 0, "{log:?}");
+    }
+}
+
+#[test]
 fn a_bare_name_may_mean_a_file_of_a_layer() {
     for (policy, expected) in
         [("eager", "opened @/layer/libx.so.1 local waits"), ("deferred", "opening @/layer/libx.so.1 local")]

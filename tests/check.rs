@@ -141,6 +141,31 @@ fn a_layer_that_is_not_used_is_named() {
 }
 
 #[test]
+fn a_damaged_file_is_blamed_and_not_the_layers() {
+    let made = Made::new("\"fw\"");
+    let b = made.path(&format!("fw/{SITE}/pkg/libdlcastb.so.1"));
+    let good = std::fs::read(&b).unwrap();
+    std::fs::write(&b, &good[..good.len() / 2]).unwrap();
+    for more in [&[][..], &["--in-process"]] {
+        let (code, text) = made.check(more);
+        assert_eq!(code, 1, "{text}");
+        let blamed = "  way out: layer `fw` has a file of that name, which is damaged (truncated: ";
+        has(
+            &text,
+            &["problem: libdlcastb.so.1 is not found\n", blamed, &format!(": {}; put a sound one", b.display())],
+        );
+    }
+    let (_, text) = made.check(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let one = json["needs"].as_array().unwrap().iter().find(|need| need["needs"] == "libdlcastb.so.1").unwrap();
+    assert_eq!(one["has"][0]["state"], "broken");
+    assert!(one["has"][0]["what"].as_str().unwrap().starts_with("damaged (truncated"), "{one}");
+    let (code, text) = made.explain("pkg.ext", &[]);
+    assert_eq!(code, 1);
+    has(&text, &["layer `fw` has a file of that name, which is damaged (truncated: "]);
+}
+
+#[test]
 fn what_is_the_hosts_or_shadowed_or_hidden_is_told_and_a_problem_where_one_asks() {
     let made = Made::new("\"fw\"");
     let text = |name: &str| made.path(name).display().to_string();

@@ -37,7 +37,7 @@ pub struct Place {
 }
 
 /// Whether a library of a layer is there for the layer that wants it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// It would be found by way of links.
     Offered,
@@ -45,6 +45,8 @@ pub enum State {
     NotUsed,
     /// `dynlib_exclude` keeps it from others.
     Excluded,
+    /// No layer gets it, for it is none that this machine loads: what it is.
+    Broken(String),
 }
 
 /// Tells where else libraries of a name are.

@@ -97,6 +97,21 @@ pub enum Neither {
     NotElf,
 }
 
+impl Neither {
+    /// What such a file is, for somebody who looks for a library; none for a text that is as it should be.
+    pub fn what(&self) -> Option<String> {
+        Some(match self {
+            Neither::LinkerScript => return None,
+            Neither::Empty => "empty".into(),
+            Neither::Foreign(system) => format!("made for {system}"),
+            Neither::Dangling => "a link that leads nowhere".into(),
+            Neither::Damaged(why) => format!("damaged ({why})"),
+            Neither::Unreadable(why) => format!("unreadable ({why})"),
+            Neither::NotElf => "no ELF file".into(),
+        })
+    }
+}
+
 impl Class {
     /// What ELF says of it, if it is one.
     pub fn elf(&self) -> Option<&Elf> {

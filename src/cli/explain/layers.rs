@@ -109,13 +109,14 @@ impl Layers {
     pub fn way_to(&self, place: &Place) -> String {
         let layer = &self.index.layers[self.layer];
         let file = self.file.display();
-        match place.state {
+        match &place.state {
             State::Offered => format!(
                 "dlcast layers link {file}, and start by bin/python of `{layer}`; or call \
                  dlcast.layers.activate(\"{file}\") in the program"
             ),
             State::NotUsed => format!("name it in `uses` of `{layer}`"),
             State::Excluded => "take it out of its `dynlib_exclude`".into(),
+            State::Broken(_) => "put a sound one in its place".into(),
         }
     }
 }

@@ -270,12 +270,15 @@ fn stands_for(path: &Path, means: &str, step: &Step) -> String {
 
 fn elsewhere(place: &Place, view: &View) -> String {
     let (path, way) = (place.path.display(), view.way_to(place));
-    match (&place.layer, place.state) {
+    match (&place.layer, &place.state) {
         (None, _) => format!("this environment has it, where ld.so does not look: {path}; {way}"),
         (Some(layer), State::Offered) => format!("layer `{layer}` has it: {path}; {way}"),
         (Some(layer), State::NotUsed) => {
             format!("layer `{layer}` has it, which this layer does not use: {path}; {way}")
         }
         (Some(layer), State::Excluded) => format!("layer `{layer}` has it, but excludes it: {path}; {way}"),
+        (Some(layer), State::Broken(what)) => {
+            format!("layer `{layer}` has a file of that name, which is {what}: {path}; {way}")
+        }
     }
 }

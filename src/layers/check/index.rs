@@ -25,6 +25,8 @@ pub struct Index {
     pub offers: Vec<Names>,
     /// For each layer what `dynlib_exclude` keeps from others.
     pub excluded: Vec<Names>,
+    /// For each layer files that are named like libraries, and are none that this machine loads: where, and what they are.
+    pub broken: Vec<BTreeMap<OsString, (PathBuf, String)>>,
 }
 
 impl Index {
@@ -38,6 +40,7 @@ impl Index {
             order: Vec::new(),
             offers: vec![Names::new(); roots.len()],
             excluded: vec![Names::new(); roots.len()],
+            broken: vec![BTreeMap::new(); roots.len()],
         };
         for (at, layer) in stack.layers.iter().enumerate() {
             index.order.push([at].into_iter().chain(layer.below.iter().copied()).collect());
@@ -56,8 +59,17 @@ impl Index {
     fn take(&mut self, stack: &Stack, scanned: &Scanned, planned: bool) {
         let at = scanned.layer;
         for object in &scanned.objects {
-            let Class::Library(elf) = &object.class else { continue };
             let path = self.roots[at].join(&object.path);
+            let elf = match &object.class {
+                Class::Library(elf) => elf,
+                Class::Neither(neither) => {
+                    if let (Some(name), Some(what)) = (object.path.file_name(), neither.what()) {
+                        self.broken[at].entry(name.into()).or_insert((path, what));
+                    }
+                    continue;
+                }
+                Class::Extension(_) | Class::Program(_) => continue,
+            };
             let real = object.link.clone().unwrap_or(path);
             let is_excluded = stack.layers[at].exclude.covers(&object.path);
             if planned && !is_excluded {
@@ -76,7 +88,7 @@ impl Index {
         self.order[layer].iter().find_map(|at| Some((*at, self.offers[*at].get(name)?.as_path())))
     }
 
-    /// All libraries of a name, as `layer` sees them: what it gets first, then what it would get, if.
+    /// All libraries of a name, as `layer` sees them: what it gets first, then what it would get, if, and what it cannot get.
     #[must_use]
     pub fn places(&self, layer: usize, name: &OsStr) -> Vec<Place> {
         let others = (0..self.layers.len()).filter(|at| !self.order[layer].contains(at));
@@ -88,7 +100,11 @@ impl Index {
         let state = |at: &usize| if self.order[layer].contains(at) { State::Offered } else { State::NotUsed };
         let offered = all.iter().filter_map(|at| place(at, &self.offers[*at], state(at)));
         let excluded = all.iter().filter_map(|at| place(at, &self.excluded[*at], State::Excluded));
-        offered.chain(excluded).collect()
+        let broken = self.order[layer].iter().filter_map(|at| {
+            let (path, what) = self.broken[*at].get(name)?.clone();
+            Some(Place { layer: Some(self.layers[*at].clone()), path, state: State::Broken(what) })
+        });
+        offered.chain(excluded).chain(broken).collect()
     }
 
     /// The layer that has a file, given without links.

@@ -166,7 +166,7 @@ fn what_is_nowhere_is_missing_and_the_layer_that_has_it_is_named() {
         let one = finding(&report, name);
         assert_eq!(one.problem, Some(Problem::Missing));
         assert!(matches!(&one.linked, Met::Missing(trail) if trail.tried.len() > 3));
-        assert_eq!(one.places.first().map(|place| place.state), state, "{name}");
+        assert_eq!(one.places.first().map(|place| place.state.clone()), state, "{name}");
     }
 }
 
@@ -427,4 +427,30 @@ fn a_library_that_no_extension_module_needs_is_judged_in_the_process() {
     // And so it is in earnest.
     let output = Command::new(made.bench.path("rt/bin/python3.11")).arg(user).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).starts_with("libdlcastb.so.1: cannot open"), "{output:?}");
+}
+
+/// Two levels down, too: the file that is to blame is named, and what is wrong with it.
+#[test]
+fn a_broken_file_of_a_wanted_name_is_named_with_what_it_is() {
+    let made = Made::new(&["libdlcastm.so.1", "libdlcastb.so.1"]);
+    made.bench.extension(&site("app", "a.so"), &["libdlcastm.so.1"], &[]);
+    made.bench.library("fw/lib/libdlcastm.so.1", &["libdlcastb.so.1"], &["-Wl,-soname,libdlcastm.so.1"]);
+    let base = made.bench.library("rt/lib/libdlcastb.so.1", &[], &["-Wl,-soname,libdlcastb.so.1"]);
+    let good = std::fs::read(&base).unwrap();
+    let mut foreign = good.clone();
+    // Another machine's number.
+    foreign[18..20].copy_from_slice(&if cfg!(target_arch = "aarch64") { 62_u16 } else { 183 }.to_ne_bytes());
+    let machine = if cfg!(target_arch = "aarch64") { "made for x86_64" } else { "made for aarch64" };
+    for (content, what) in [(&good[..good.len() / 2], "damaged (truncated"), (&foreign, machine), (&[], "empty")] {
+        std::fs::write(&base, content).unwrap();
+        let report = made.check();
+        let of_app = |one: &&Finding| one.key.name == "libdlcastb.so.1" && one.viewers.contains(&0);
+        let one = report.findings.iter().find(of_app).unwrap();
+        assert_eq!(one.problem, Some(Problem::Missing));
+        let [place] = &one.places[..] else { panic!("{one:?}") };
+        assert_eq!((place.layer.as_deref(), &place.path), (Some("rt"), &base));
+        assert!(matches!(&place.state, State::Broken(is) if is.starts_with(what)), "{what}: {place:?}");
+    }
+    std::fs::write(&base, good).unwrap();
+    assert!(made.check().findings.iter().flat_map(|one| &one.places).all(|one| one.state == State::Offered));
 }

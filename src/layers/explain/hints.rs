@@ -141,7 +141,17 @@ fn missing(process: &Process, trail: &Trail, asker: Option<usize>, elsewhere: &E
         hints.extend(other_paths(process, &trail.name, asker));
         hints.extend(asker.and_then(|asker| no_folders(process, asker)));
     }
-    hints.extend(elsewhere(base(&trail.name)).into_iter().map(Hint::Elsewhere));
+    // What is wrong with a file that the search came by has been said.
+    let is_told = |place: &Place| {
+        let id = process.disk().id(&place.path);
+        matches!(place.state, State::Broken(_))
+            && trail
+                .tried
+                .iter()
+                .any(|tried| tried.path == place.path || (id.is_some() && process.disk().id(&tried.path) == id))
+    };
+    let places = elsewhere(base(&trail.name)).into_iter().filter(|place| !is_told(place));
+    hints.extend(places.map(Hint::Elsewhere));
     let mut alike = alike(process, &trail.name);
     // What a text for the linker stands for is no other version.
     let means =

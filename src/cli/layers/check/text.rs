@@ -210,16 +210,19 @@ fn ways(judged: &Judged, finding: &Finding) -> Vec<String> {
 fn missing(judged: &Judged, finding: &Finding, place: &Place) -> String {
     let (layer, path) = (place.layer.as_deref().unwrap_or_default(), place.path.display());
     let viewer = finding.viewers.first().map_or("", |at| judged.layer(*at));
-    match place.state {
+    match &place.state {
         State::NotUsed => format!("layer `{layer}` has it, which `{viewer}` does not use: {path}; name it in `uses`"),
         State::Excluded => format!("layer `{layer}` excludes it: {path}; take it out of its `dynlib_exclude`"),
+        State::Broken(what) => {
+            format!("layer `{layer}` has a file of that name, which is {what}: {path}; put a sound one in its place")
+        }
         State::Offered => format!("layer `{layer}` has it: {path}; what is before it ends the search"),
     }
 }
 
 /// Who has what a need should be given.
 fn has(finding: &Finding) -> String {
-    match finding.places.first() {
+    match finding.places.iter().find(|place| !matches!(place.state, State::Broken(_))) {
         Some(place) => {
             format!("layer `{}` has it ({})", place.layer.as_deref().unwrap_or_default(), place.path.display())
         }

@@ -22,6 +22,13 @@ fn main() {
         // mpi-sys reports a missing MPI at length; nothing to add.
         Err(_) => (None, None),
     };
+    // Held against what mpi-sys is bound to, in src/comm/mpi/bound.rs.
+    println!("cargo:rustc-check-cfg=cfg(built_with, values(\"open-mpi\", \"mpich\"))");
+    if let Some((vendor, version)) = version.as_deref().and_then(|version| version.rsplit_once(' ')) {
+        let major = version.split('.').next().unwrap_or_default();
+        println!("cargo:rustc-cfg=built_with=\"{}\"", vendor.to_lowercase().replace(' ', "-"));
+        println!("cargo:rustc-env=DLCAST_BUILT_MPI_MAJOR={major}");
+    }
     println!("cargo:rustc-env=DLCAST_BUILT_MPI={}", version.as_deref().unwrap_or("an unknown MPI"));
     println!("cargo:rustc-env=DLCAST_BUILT_MPI_FILE={}", file.unwrap_or(PathBuf::from("unknown file")).display());
 }

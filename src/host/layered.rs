@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use dlcast_plugin::guarded_callback;
 
 use super::search;
-use crate::config;
 use crate::layers::plan::{Library, Plan, PlanError};
 use crate::layers::search::process::{self, NotGiven};
 use crate::layers::search::{Disk, Process, Rule};
@@ -69,12 +68,11 @@ pub(super) fn before(name: &str) -> Vec<Library> {
 /// What an object needs that lies outside the layers, of which no plan knows: what ld.so would not find for it, or would take from the
 /// host, and nobody has loaded.
 fn outside(plans: &[Arc<Plan>], object: &Path) -> Vec<Library> {
-    let (disk, system) = (Disk::default(), search::system());
+    let (own, system) = search::folders();
+    let disk = Disk::default();
     let mut process = Process::empty(&system, &disk, None);
-    let program = config::executable().unwrap_or_default();
-    process.set_library_path(Process::library_path(&program, config::library_path(), &system));
-    // What the program itself needs is there; its RPATH counts.
-    let _program = process.start(&program);
+    // The program's RPATH is among them, too.
+    process.set_library_path(own.folders);
     let needs = process.open_file(object).needs;
     let of_system = process::of_system(&needs);
     let lacks = needs.iter().filter(|need| match (&need.given, &need.trail.found) {

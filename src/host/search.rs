@@ -75,7 +75,8 @@ pub fn system() -> System {
     folders().1
 }
 
-fn folders() -> (List, System) {
+/// Where ld.so looks for the program, before the cache and after it.
+pub(super) fn folders() -> (List, System) {
     let (system, own): (Vec<_>, Vec<_>) = loader::folders().into_iter().partition(|folder| folder.default);
     let own = own.into_iter().map(|folder| Folder::new(folder.path)).collect();
     let folders = system.into_iter().map(|folder| folder.path).collect();

@@ -11,6 +11,7 @@
 //! - `notes` small messages between two ranks
 //! - `pmix` the host of a rank that has not said it
 
+mod bound;
 mod call;
 mod notes;
 mod pmix;

@@ -205,6 +205,44 @@ fn what_is_the_hosts_or_shadowed_or_hidden_is_told_and_a_problem_where_one_asks(
 }
 
 #[test]
+fn links_that_break_the_layers_own_python_are_a_problem() {
+    let made = Made::new("\"fw\"");
+    let text = |name: &str| made.path(name).display().to_string();
+    // A library that every host with glibc has, and this Python needs.
+    let host = "libmemusage.so";
+    let own = format!("fw/{SITE}/pkg/{host}");
+    cc(&["-shared", "-fPIC", "-o", &text(&own), &text("b.c"), &format!("-Wl,-soname,{host}")]);
+    std::fs::create_dir(made.path("tools")).unwrap();
+    cc(&["-o", &text("tools/python3.11"), &text("main.c"), "-Wl,--no-as-needed", &text(&own)]);
+    std::fs::remove_file(made.path("app/bin/python3.11")).unwrap();
+    symlink(made.path("tools/python3.11"), made.path("app/bin/python3.11")).unwrap();
+    made.link();
+    let check = |more: &[&str]| {
+        let stack = text("stack.toml");
+        dlcast_beside(&made.path("fw/bin"), &[&["layers", "check", &stack], more].concat())
+    };
+    let (code, said) = check(&[]);
+    assert_eq!(code, 1, "{said}");
+    let way =
+        format!("  way out: name {SITE}/pkg/{host} in the `dynlib_exclude` of `fw`; or call dlcast.layers.activate");
+    has(
+        &said,
+        &[
+            "problem: a link of `fw` hides libmemusage.so of the host from the Python of `app`, which is the host's\n",
+            &format!("  needed by {} as ", text("tools/python3.11")),
+            &way,
+            "\n1 problem, ",
+        ],
+    );
+    let (_, json) = check(&["--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["problems"], &json["interpreters"][0]["file"]), (&1.into(), &text(&own).into()));
+    for more in [&["--ignore", host][..], &["--in-process"]] {
+        assert_eq!(check(more).0, 0, "{more:?}");
+    }
+}
+
+#[test]
 fn explain_looks_where_the_layers_python_looks() {
     let made = Made::new("\"fw\"");
     let (code, text) = made.explain("pkg.ext", &[]);

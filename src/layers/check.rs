@@ -10,6 +10,7 @@
 //! - [`alone`] what is opened by itself, and what is brought along
 //! - [`needs`] what every object is given in it; [`verdict`] what is to be thought of that
 //! - [`hides`] libraries of the host that links hide from its programs
+//! - [`pythons`] interpreters of the host that links break
 //! - [`wants`] what has to be opened first in a process that has neither links nor wrapper; [`in_process`] what that does not cure
 
 pub mod alone;
@@ -17,6 +18,7 @@ pub mod hides;
 pub mod in_process;
 pub mod index;
 pub mod needs;
+pub mod pythons;
 pub mod scene;
 #[cfg(test)]
 mod tests;
@@ -33,6 +35,7 @@ use super::stack::Stack;
 pub use hides::Hidden;
 pub use in_process::Remains;
 pub use index::Index;
+pub use pythons::Misled;
 pub use scene::Scenes;
 pub use verdict::{Finding, Problem, Without};
 
@@ -56,6 +59,8 @@ pub struct Report {
     pub shadows: Vec<Shadow>,
     /// Libraries of the host that links hide.
     pub hidden: Vec<Hidden>,
+    /// Interpreters of the layers that would be given a layer's library where they need the host's.
+    pub misled: Vec<Misled>,
     /// The layers that are not linked as `dlcast layers link` would link them.
     pub unlinked: Vec<usize>,
     /// What opening in the right order does not cure, where neither links nor wrapper count.
@@ -92,6 +97,7 @@ pub fn check(stack: &Stack, scanned: &[Scanned], host: &Host) -> Result<Report, 
         findings,
         shadows: plan.shadows,
         hidden: hides::find(&index, &scenes, host),
+        misled: pythons::find(&index, &scenes),
         unlinked: layers().filter(|layer| !linked[*layer]).collect(),
         remains: in_process::remains(&index, &scenes, scanned),
         objects: scanned

@@ -243,6 +243,40 @@ fn a_link_that_hides_a_library_of_the_host_is_told_with_the_programs_that_notice
 }
 
 #[test]
+fn a_link_that_hides_what_the_layers_own_python_needs_is_told() {
+    let made = Made::new(&["libdlcastz.so.1", "libdlcasty.so.1"]);
+    let named = "-Wl,-soname,libdlcastz.so.1";
+    let host = made.bench.library("host/libdlcastz.so.1", &[], &[named, "-Wl,-z,nodelete"]);
+    // By way of another library of the host; the Pythons of `fw` and `other` lie in their layers.
+    made.bench.library("host/libdlcasty.so.1", &["libdlcastz.so.1"], &["-Wl,-soname,libdlcasty.so.1"]);
+    let python = made.bench.program("host/bin/python3.11", &["libdlcasty.so.1"], &[]);
+    for layer in ["app", "rt"] {
+        let own = made.bench.path(&format!("{layer}/bin/python3.11"));
+        std::fs::remove_file(&own).unwrap();
+        symlink(&python, own).unwrap();
+    }
+    made.bench.program("fw/bin/python3.11", &["libdlcasty.so.1"], &[]);
+    assert_eq!(made.check().misled, []);
+    let file = made.bench.library("rt/lib/libdlcastz.so.1", &[], &[named]);
+    let one = |program: PathBuf, viewers: &[usize]| {
+        let (name, host, file) = ("libdlcastz.so.1".into(), host.clone(), file.clone());
+        Misled { program, name, host, layer: 2, file, viewers: viewers.to_vec() }
+    };
+    assert_eq!(made.check().misled, [one(python.clone(), &[0, 2])]);
+    // A copy of the host's, as its environment says, is the host's.
+    std::fs::write(made.bench.path("fw/pyvenv.cfg"), format!("home = {}\n", made.bench.path("host/bin").display()))
+        .unwrap();
+    let copy = made.bench.path("fw/bin/python3.11");
+    assert_eq!(made.check().misled, [one(python, &[0, 2]), one(copy, &[1])]);
+    std::fs::write(made.bench.path("fw/pyvenv.cfg"), format!("home = {}\n", made.bench.path("other/bin").display()))
+        .unwrap();
+    assert_eq!(made.check().misled.len(), 1);
+    // The same library hides nothing.
+    std::fs::copy(host, file).unwrap();
+    assert_eq!(made.check().misled, []);
+}
+
+#[test]
 fn a_damaged_library_is_refused_and_no_panic() {
     let made = Made::new(&["libdlcastb.so"]);
     made.bench.extension(&site("app", "a.so"), &["libdlcastb.so"], &[]);

@@ -43,14 +43,22 @@ pub fn plan(root: &Path, roots: &[PathBuf], interpreter: &Path) -> Result<Option
     Ok(mended(&text, bin).map(|text| Home { text }))
 }
 
+/// What a line says, if it is the one that names the home.
+fn value(line: &[u8]) -> Option<PathBuf> {
+    let at = line.iter().position(|byte| *byte == b'=')?;
+    let is_home = line[..at].trim_ascii().eq_ignore_ascii_case(b"home");
+    is_home.then(|| Path::new(std::ffi::OsStr::from_bytes(line[at + 1..].trim_ascii())).to_path_buf())
+}
+
+/// The home of the environment in `root`, without links; none where it has none, or one that is not there.
+pub fn of(root: &Path) -> Option<PathBuf> {
+    let text = regular::read(&root.join(CONFIG)).ok()?;
+    fs::canonicalize(text.split(|byte| *byte == b'\n').find_map(value)?).ok()
+}
+
 /// The text with another home, if it has one that leads elsewhere.
 fn mended(text: &[u8], bin: &Path) -> Option<Vec<u8>> {
     let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-    let value = |line: &[u8]| {
-        let at = line.iter().position(|byte| *byte == b'=')?;
-        let is_home = line[..at].trim_ascii().eq_ignore_ascii_case(b"home");
-        is_home.then(|| Path::new(std::ffi::OsStr::from_bytes(line[at + 1..].trim_ascii())).to_path_buf())
-    };
     let (at, says) = lines.iter().enumerate().find_map(|(at, line)| Some((at, value(line)?)))?;
     if fs::canonicalize(says).is_ok_and(|says| says == bin) {
         return None;

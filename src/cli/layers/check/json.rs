@@ -7,7 +7,7 @@ use crate::cli::layers::link;
 use crate::cli::{place, shown};
 use crate::layers::check::needs::{How, Met};
 use crate::layers::check::wants::Left;
-use crate::layers::check::{Finding, Hidden, Problem, Remains, Without};
+use crate::layers::check::{Finding, Hidden, Misled, Problem, Remains, Without};
 use crate::layers::search::Rule;
 
 /// Changes when a program that reads it would have to change.
@@ -32,6 +32,7 @@ pub fn json(judged: &Judged) -> Value {
         "needs": report.findings.iter().map(|finding| need(judged, finding)).collect::<Vec<_>>(),
         "remains": report.remains.iter().map(|remains| remaining(judged, remains)).collect::<Vec<_>>(),
         "shadowed": report.shadows.iter().map(|shadow| link::shadow_as_json(judged.stack, shadow)).collect::<Vec<_>>(),
+        "interpreters": report.misled.iter().map(|one| misled(judged, one)).collect::<Vec<_>>(),
         "hidden": report.hidden.iter().map(|one| hidden(judged, one)).collect::<Vec<_>>(),
     })
 }
@@ -115,6 +116,17 @@ fn remaining(judged: &Judged, remains: &Remains) -> Value {
         "file": file.map(shown),
         "host": host.map(shown),
         "seen_from": names(judged, &remains.viewers),
+    })
+}
+
+fn misled(judged: &Judged, misled: &Misled) -> Value {
+    json!({
+        "interpreter": shown(&misled.program),
+        "needs": shown(&misled.name),
+        "host": shown(&misled.host),
+        "layer": judged.layer(misled.layer),
+        "file": shown(&misled.file),
+        "seen_from": names(judged, &misled.viewers),
     })
 }
 

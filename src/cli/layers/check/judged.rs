@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::Arguments;
 use crate::layers::check::wants::Left;
-use crate::layers::check::{Finding, Hidden, Problem, Remains, Report};
+use crate::layers::check::{Finding, Hidden, Misled, Problem, Remains, Report};
 use crate::layers::stack::{Exclude, Stack};
 
 /// A report, and what counts.
@@ -20,6 +20,8 @@ pub struct Judged<'a> {
     pub trapped: Vec<&'a Finding>,
     /// Needs that are left in a process without links and wrapper; only where that was asked for.
     pub remains: Vec<&'a Remains>,
+    /// Interpreters of the layers that links break.
+    pub misled: Vec<&'a Misled>,
     /// Libraries of the host that its programs would miss.
     pub hidden: Vec<&'a Hidden>,
     /// Whether links and wrapper do not count.
@@ -49,25 +51,27 @@ impl<'a> Judged<'a> {
         let trapped: Vec<&Finding> = report.findings.iter().filter(is_trapped).collect();
         let remains = report.remains.iter().filter(|remains| in_process && remains.left != Left::Nowhere);
         let remains: Vec<&Remains> = remains.collect();
-        let all = wrong.len() + trapped.len() + remains.len();
+        // Nobody inherits a variable that is not set.
+        let misled: Vec<&Misled> = report.misled.iter().filter(|_| !in_process).collect();
+        let all = wrong.len() + trapped.len() + remains.len() + misled.len();
         let mut judged = Judged {
             stack,
             report,
             wrong: wrong.into_iter().filter(of_interest).collect(),
             trapped: trapped.into_iter().filter(of_interest).collect(),
             remains: remains.into_iter().filter(|remains| !is_ignored(&remains.by, &remains.name)).collect(),
-            // Nobody inherits a variable that is not set.
+            misled: misled.into_iter().filter(|misled| !is_ignored(&misled.program, &misled.name)).collect(),
             hidden: report.hidden.iter().filter(|hidden| !in_process && !hidden.programs.is_empty()).collect(),
             in_process,
             ignored: 0,
         };
-        judged.ignored = all - judged.wrong.len() - judged.trapped.len() - judged.remains.len();
+        judged.ignored = all - judged.wrong.len() - judged.trapped.len() - judged.remains.len() - judged.misled.len();
         Ok(judged)
     }
 
     /// What is wrong.
     pub fn problems(&self) -> usize {
-        self.wrong.len() + self.remains.len()
+        self.wrong.len() + self.remains.len() + self.misled.len()
     }
 
     /// What may be as it should be.

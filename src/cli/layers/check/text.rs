@@ -8,7 +8,7 @@ use super::judged::Judged;
 use crate::cli::layers::link;
 use crate::layers::check::needs::{How, Met};
 use crate::layers::check::wants::Left;
-use crate::layers::check::{Finding, Hidden, Problem, Remains, Without};
+use crate::layers::check::{Finding, Hidden, Misled, Problem, Remains, Without};
 use crate::layers::explain::{Place, State};
 
 /// Objects, or programs, that are named one by one.
@@ -33,6 +33,7 @@ pub fn text(judged: &Judged, all: bool) -> String {
     for remains in &judged.remains {
         remaining(&mut text, judged, remains);
     }
+    judged.misled.iter().for_each(|one| misled(&mut text, judged, one));
     let mut traps: BTreeMap<(String, Vec<String>), Vec<&Finding>> = BTreeMap::new();
     for finding in &judged.trapped {
         traps.entry((trap(finding), vec![away(finding)])).or_default().push(finding);
@@ -49,7 +50,7 @@ pub fn text(judged: &Judged, all: bool) -> String {
         hiding.entry(hidden.layer).or_default().push(hidden);
     }
     hiding.iter().for_each(|(layer, hidden)| hides(&mut text, judged, *layer, hidden));
-    let problems = counted(problems.len() + judged.remains.len(), "problem", judged.problems());
+    let problems = counted(problems.len() + judged.remains.len() + judged.misled.len(), "problem", judged.problems());
     let warnings = traps.len() + judged.report.shadows.len() + hiding.len();
     let warnings = counted(warnings, "warning", 0);
     let ignored = if judged.ignored > 0 { format!(", {} ignored", judged.ignored) } else { String::new() };
@@ -258,6 +259,20 @@ fn hides(text: &mut String, judged: &Judged, layer: usize, hidden: &[&Hidden]) {
         "  way out: name those that no layer needs in the layer's `dynlib_exclude`; or call dlcast.layers.activate, which sets no \
          variable"
     );
+}
+
+/// An interpreter that would be given another library than its own.
+fn misled(text: &mut String, judged: &Judged, Misled { program, name, host, layer, file, viewers }: &Misled) {
+    let viewers: Vec<String> = viewers.iter().map(|at| format!("`{}`", judged.layer(*at))).collect();
+    let (name, owner, viewers) = (name.display(), judged.layer(*layer), viewers.join(", "));
+    let what =
+        format!("a link of `{owner}` hides {name} of the host from the Python of {viewers}, which is the host's");
+    let by = format!("{} as {}, and not as {}", program.display(), host.display(), file.display());
+    let way = format!(
+        "name {} in the `dynlib_exclude` of `{owner}`; or call dlcast.layers.activate, which sets no variable",
+        inside(judged, *layer, file)
+    );
+    block(text, "problem", &what, &[by], &[way]);
 }
 
 /// What cannot be cured without links.

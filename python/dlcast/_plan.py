@@ -16,7 +16,7 @@ from pathlib import Path
 from dlcast._errors import LayersError
 
 _FOLDER = Path(__file__).with_name("_lib")
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

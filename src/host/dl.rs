@@ -616,7 +616,7 @@ fn open_first(asker: &OsStr) -> Result<(), String> {
     for library in layered::before(asker) {
         let file = library.file.display();
         // Another thread may look at the link maps meanwhile: it is dlcast's own from here on.
-        let mut mark = layered::Mark::on(&library.file);
+        let mark = layered::Mark::on(&library.file);
         match library.soname.as_deref().and_then(search::loaded) {
             // What is loaded under a name is what everything gets that needs it.
             Some(loaded) if crate::layers::same(&loaded, &library.file).unwrap_or(false) => {}

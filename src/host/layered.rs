@@ -21,6 +21,8 @@ pub const NO_PLAN: u64 = 1;
 static PLANS: Mutex<Vec<Arc<Plan>>> = Mutex::new(Vec::new());
 /// What was opened: each library once.
 static OPEN: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+/// What is being opened. Another thread that needs it opens it, too, and is given it when it is there.
+static OPENING: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
 fn lock<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -58,7 +60,7 @@ pub(super) fn before(name: &str) -> Vec<Library> {
         return Vec::new();
     }
     let mut first: Vec<Library> = plans.iter().flat_map(|plan| plan.before(name)).cloned().collect();
-    if first.is_empty() && name.contains('/') && !plans.iter().any(|plan| plan.has(name)) {
+    if first.is_empty() && name.contains('/') && !plans.iter().any(|plan| plan.has(Path::new(name))) {
         first = outside(&plans, Path::new(name));
     }
     let open = lock(&OPEN);
@@ -91,32 +93,30 @@ pub(super) fn means(name: &str) -> Option<PathBuf> {
     plans.iter().rev().find_map(|plan| Some(plan.libraries[*plan.names.get(name)?].file.clone()))
 }
 
-/// Whether it was opened from a layer, under this path.
+/// Whether it was opened from a layer, under this path, or is about to be.
 pub(super) fn has_opened(file: &Path) -> bool {
-    lock(&OPEN).iter().any(|open| open == file)
+    [&OPEN, &OPENING].into_iter().any(|list| lock(list).iter().any(|open| open == file))
 }
 
-/// A library that is being opened; without [`keep`](Mark::keep) it was not.
-pub(super) struct Mark<'a>(Option<&'a Path>);
+/// A library that is being opened, as long as this lives.
+pub(super) struct Mark<'a>(&'a Path);
 
 impl<'a> Mark<'a> {
     pub fn on(file: &'a Path) -> Self {
-        lock(&OPEN).push(file.to_path_buf());
-        Mark(Some(file))
+        lock(&OPENING).push(file.to_path_buf());
+        Mark(file)
     }
 
     /// It need not be opened again.
-    pub fn keep(&mut self) {
-        self.0 = None;
+    pub fn keep(&self) {
+        lock(&OPEN).push(self.0.to_path_buf());
     }
 }
 
 impl Drop for Mark<'_> {
     fn drop(&mut self) {
-        if let Some(file) = self.0 {
-            let mut open = lock(&OPEN);
-            let last = open.iter().rposition(|open| open == file);
-            last.map(|last| open.remove(last));
-        }
+        let mut opening = lock(&OPENING);
+        let last = opening.iter().rposition(|open| open == self.0);
+        last.map(|last| opening.remove(last));
     }
 }

@@ -18,7 +18,7 @@ use super::search::{Disk, Process, Rule, System};
 use super::stack::Stack;
 
 /// The version of the format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The order of opening for the layers of one process.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Plan {
     pub version: u32,
     /// The file that describes the stack.
     pub stack: PathBuf,
+    /// The folders of the layers that count, without links: what lies in them was looked at.
+    #[serde(default)]
+    pub roots: Vec<PathBuf>,
     /// What may have to be opened.
     pub libraries: Vec<Library>,
     /// By the path of an object, in which the folder of the layer is without links: which libraries have to be open before it, in this order.
@@ -118,6 +121,7 @@ impl Plan {
         }
         let base = base(target, system, &disk);
         let mut maker = Maker { index: &index, own, base: &base, plan: Plan::empty(stack) };
+        maker.plan.roots = order.iter().map(|layer| index.roots[*layer].clone()).collect();
         let of_layers = scanned.iter().filter(|scanned| order.contains(&scanned.layer)).flat_map(|scanned| {
             let opened = scanned.objects.iter().filter(|object| object.class.elf().is_some());
             opened.map(|object| index.roots[scanned.layer].join(&object.path))
@@ -144,12 +148,18 @@ impl Plan {
     /// All paths that it has.
     fn paths(&self) -> impl Iterator<Item = &Path> {
         let libraries = self.libraries.iter().map(|library| library.file.as_path());
-        [self.stack.as_path()].into_iter().chain(libraries).chain(self.objects.keys().map(PathBuf::as_path))
+        [&self.stack]
+            .into_iter()
+            .chain(&self.roots)
+            .map(PathBuf::as_path)
+            .chain(libraries)
+            .chain(self.objects.keys().map(PathBuf::as_path))
     }
 
     fn empty(stack: &Stack) -> Plan {
         let (objects, names) = (BTreeMap::new(), BTreeMap::new());
-        Plan { version: VERSION, stack: stack.file.clone(), libraries: Vec::new(), objects, names }
+        let (roots, libraries) = (Vec::new(), Vec::new());
+        Plan { version: VERSION, stack: stack.file.clone(), roots, libraries, objects, names }
     }
 
     /// What has to be open before `name`, a path or a bare name, is opened, in this order; a bare name's own library is not among it.
@@ -169,10 +179,10 @@ impl Plan {
         first.into_iter().flatten().map(|index| &self.libraries[*index])
     }
 
-    /// Whether it speaks of the object at `path`, or that is one of the layers' libraries.
-    pub fn has(&self, path: &str) -> bool {
-        self.objects.contains_key(Path::new(path))
-            || self.libraries.iter().any(|library| library.file == Path::new(path))
+    /// Whether the object at `path` was looked at: what it needs of the layers is in the plan, if it needs anything.
+    pub fn has(&self, path: &Path) -> bool {
+        let is_below = |path: &Path| self.roots.iter().any(|root| path.starts_with(root));
+        is_below(path) || std::fs::canonicalize(path).is_ok_and(|real| is_below(&real))
     }
 
     /// The library that a bare name means, after those that have to be open before it.

@@ -183,12 +183,26 @@ fn a_text_in_place_of_a_library_means_the_one_that_it_names() {
 }
 
 #[test]
+fn what_lies_in_a_layer_was_looked_at_whether_it_needs_anything_or_not() {
+    let bench = Bench::new();
+    bench.library("runtime/lib/libb.so.1", Some("libb.so.1"), &[], &[]);
+    bench.library("elsewhere/libx.so", Some("libx.so"), &["libb.so.1"], &[]);
+    symlink(bench.path("runtime"), bench.path("alias")).unwrap();
+    let plan = bench.plan(&Target::default());
+    assert!(plan.has(&bench.path("runtime/lib/libb.so.1")) && plan.has(&bench.path("alias/lib/libb.so.1")));
+    assert!(!plan.has(&bench.path("elsewhere/libx.so")));
+    // Of the layers that do not count for a process, nothing was.
+    let plan = bench.plan(&Target { path: vec![bench.path("runtime/bin")], ..Target::default() });
+    assert!(plan.has(&bench.path("runtime/lib/libb.so.1")) && !plan.has(&bench.path("app/bin/python")));
+}
+
+#[test]
 fn a_plan_from_elsewhere_is_checked() {
     let plan = |version: u32, index: usize| {
         format!(r#"{{"version":{version},"stack":"/s","libraries":[],"objects":{{"/a":[{index}]}},"names":{{}}}}"#)
     };
     let of = |text: &str| Plan::from_json(text).unwrap_err().to_string();
-    assert!(of(&plan(1, 0)).contains("names a library that it does not have"));
-    assert!(of(&plan(2, 0)).contains("is of version 2"));
+    assert!(of(&plan(VERSION, 0)).contains("names a library that it does not have"));
+    assert!(of(&plan(1, 0)).contains("is of version 1"));
     assert!(of("{").contains("cannot be read"));
 }

@@ -90,8 +90,8 @@ def counted(command: list[str], environment: Path, trace: Path) -> dict[str, int
         path = call.partition("<")[2].partition(">")[0]
         if call.startswith("getdents64(") and path.startswith(str(environment)):
             folders.add(path)
-        # What is looked at is opened in this way, and nothing else is.
-        elif call.startswith("open") and "O_NOCTTY" in call and not result.startswith("-1"):
+        # What is looked at is opened in its folder, and in this way, and nothing else is.
+        elif re.match(r"openat\((?!AT_FDCWD).*O_NOCTTY", call) and not result.startswith("-1"):
             files.add(result.partition("<")[2].partition(">")[0])
             opened += 1
         elif call.startswith("pread64(") and path in files:

@@ -32,6 +32,9 @@ TBB = """
 import atexit, ctypes, os, sys, tbb
 def leave():
     mpi = sys.modules.get("mpi4py.MPI")
+    if mpi and not mpi.Get_library_version().startswith("Open MPI"):
+        # MPICH takes leave of its launcher when the process ends, and not before.
+        return
     if mpi and not mpi.Is_finalized():
         mpi.Finalize()
     sys.stdout.flush()
